@@ -1,0 +1,107 @@
+"""What a plug-in registers: a configuration model that can build the object it configures.
+
+An entry point names a subclass of one of these models. Importing it must be cheap: heavy modules are imported in
+``build``. Groups: ``wetloop.sources``, ``wetloop.tasks``, ``wetloop.encoders``, ``wetloop.decoders``,
+``wetloop.feedback``.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import gymnasium
+
+    from wetloop.core.guard import Pattern, PatternTable
+    from wetloop.core.layout import Layout
+    from wetloop.core.protocols import Decoder, Encoder, FeedbackRule, Source
+    from wetloop.core.types import RigInfo
+
+
+def seeded(seed: int, name: str) -> np.random.Generator:
+    """Return the generator of one named part of a session: parts do not share or shift each other's draws."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a codec may know when it is built."""
+
+    info: RigInfo
+    layout: Layout
+    table: PatternTable
+    decision_samples: int
+    seed: int
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Return the seeded generator of the part called ``name``."""
+        return seeded(self.seed, name)
+
+
+class PluginConfig(BaseModel):
+    """Base of every plug-in's configuration: unknown keys are errors, values are validated where they are born."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    kind: str
+    """Registered name of the plug-in."""
+
+
+class SourceConfig(PluginConfig):
+    """Configures a source; by default the same object is the stimulator."""
+
+    def build(self, seed: int) -> Source:
+        """Return the source, unopened, with its ``info`` complete."""
+        raise NotImplementedError
+
+
+class TaskConfig(PluginConfig):
+    """Configures a task: any ``gymnasium.Env`` whose ``info["events"]`` names what happened."""
+
+    def build(self, decision_ms: float) -> gymnasium.Env[Any, Any]:
+        """Return the environment, whose step lasts ``decision_ms``."""
+        raise NotImplementedError
+
+    def event_names(self) -> tuple[str, ...]:
+        """Return every event that the task can report, in a fixed order."""
+        raise NotImplementedError
+
+
+class CodecConfig(PluginConfig):
+    """Configures something that stimulates: the patterns it needs are known before the run."""
+
+    def patterns(self, layout: Layout, unit: str) -> Mapping[str, Pattern]:
+        """Return the patterns to prepare, by name; the guard checks and loads them before the run."""
+        _ = layout, unit
+        return {}
+
+
+class EncoderConfig(CodecConfig):
+    """Configures an encoder."""
+
+    def build(self, context: BuildContext) -> Encoder:
+        """Return the encoder."""
+        raise NotImplementedError
+
+
+class FeedbackConfig(CodecConfig):
+    """Configures a feedback rule."""
+
+    def build(self, context: BuildContext) -> FeedbackRule:
+        """Return the feedback rule."""
+        raise NotImplementedError
+
+
+class DecoderConfig(PluginConfig):
+    """Configures a decoder."""
+
+    def build(self, context: BuildContext) -> Decoder:
+        """Return the decoder."""
+        raise NotImplementedError

@@ -1,0 +1,216 @@
+"""Values that travel through the loop.
+
+Time is an integer ``sample_index`` on the rig's clock; windows are half-open. A *channel* is a column of the
+recording, named by ``channel_index``. A *voice* is one numbered pulse train of the engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from probeinterface import Probe
+
+    from wetloop.core.limits import StimLimits
+
+Records: TypeAlias = npt.NDArray[np.void]
+Samples: TypeAlias = npt.NDArray[np.int16]
+
+
+class Signal(IntEnum):
+    """What a rig delivers."""
+
+    SPIKES = 0
+    SAMPLES = 1
+
+
+@dataclass(frozen=True)
+class RigInfo:
+    """What is known of a rig before it is opened.
+
+    Attributes
+    ----------
+    name
+        Registered name of the source.
+    sampling_frequency
+        Samples per second of the rig's clock, Hz; one frame is 1 ms of it.
+    probe
+        Electrode geometry; ``device_channel_indices`` gives the channel of each contact.
+    signal
+        Whether blocks carry int16 samples or spikes.
+    gain_uv
+        Microvolts per bit of each channel, shape (n_channels,); NaN marks a channel that cannot be used.
+    packet_samples
+        Samples that the rig delivers at once.
+    lead_samples
+        How far ahead of the last frame every pulse must be decided: at least one packet and one frame.
+    unit
+        ``"mV"`` for voltage-controlled pulses, ``"uA"`` for current-controlled ones.
+    limits
+        What the hardware allows; the rig file and the session can only tighten it.
+    electrode_area_um2
+        Geometric area of a stimulating electrode, for charge density.
+    access_resistance_kohm
+        Resistance used to bound the charge of a voltage pulse; ignored for current pulses.
+    max_patterns
+        Patterns that can be loaded before a run.
+    amplitude_step
+        Smallest amplitude step of the stimulator, in ``unit``.
+    reacts
+        False where nothing that is stimulated can answer (a recording).
+    """
+
+    name: str
+    sampling_frequency: float
+    probe: Probe
+    signal: Signal
+    gain_uv: npt.NDArray[np.float32]
+    packet_samples: int
+    lead_samples: int
+    unit: str
+    limits: StimLimits
+    electrode_area_um2: float
+    access_resistance_kohm: float
+    max_patterns: int = 256
+    amplitude_step: float = 0.0
+    reacts: bool = True
+
+    @property
+    def n_channels(self) -> int:
+        """Number of recording channels."""
+        return len(self.gain_uv)
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples of one frame: 1 ms."""
+        return round(self.sampling_frequency / 1000)
+
+    def samples(self, ms: float) -> int:
+        """Return the number of samples nearest to ``ms`` milliseconds."""
+        return round(ms * self.sampling_frequency / 1000)
+
+
+class Block(NamedTuple):
+    """What a rig delivers at once.
+
+    Either ``samples``, int16 of shape (n_samples, n_channels) as the hardware delivers them, or ``spikes``, records
+    of dtype ``wetloop.kernels.records.SPIKE`` ordered by ``known_sample`` then ``channel_index``.
+    """
+
+    start_sample: int
+    n_samples: int
+    samples: Samples
+    spikes: Records
+    lost_samples: int = 0
+
+
+class Tick(NamedTuple):
+    """One decision: the window that closed, and the first sample that a program made now may use."""
+
+    index: int
+    start_sample: int
+    stop_sample: int
+    plan_sample: int
+
+
+class SpikeBatch(NamedTuple):
+    """Spikes that became known in the half-open window; dtype ``wetloop.kernels.records.SPIKE``."""
+
+    start_sample: int
+    stop_sample: int
+    spikes: Records
+
+
+class Outcome(NamedTuple):
+    """What the task answered to an action.
+
+    ``playing`` is False while a feedback rule holds the task (feedback and rest of DishBrain): the observation
+    repeats, reward is 0 and no event is told twice.
+    """
+
+    observation: npt.NDArray[np.float32]
+    reward: float
+    terminated: bool
+    truncated: bool
+    events: tuple[str, ...]
+    playing: bool
+    info: Mapping[str, Any]
+
+
+class Timing(IntEnum):
+    """When a voice's pulses fall: on a regular grid, or as a Poisson process of the same mean rate."""
+
+    REGULAR = 0
+    POISSON = 1
+
+
+class Update(IntEnum):
+    """What a new setting does to a voice that is running.
+
+    ``REPLACE`` starts anew at ``start_sample``; ``APPEND`` waits for the running train to end; ``KEEP_PHASE`` carries
+    the elapsed part of the running interval over to the new period, as a rate code needs.
+    """
+
+    REPLACE = 0
+    APPEND = 1
+    KEEP_PHASE = 2
+
+
+class Priority(IntEnum):
+    """A pulse is preempted while a voice of higher priority is on."""
+
+    SENSORY = 0
+    FEEDBACK = 1
+    REFLEX = 2
+
+
+class Kind(IntEnum):
+    """Why a pulse was asked for; recorded with each pulse and counted in the summary."""
+
+    SENSORY = 0
+    PREDICTABLE = 1
+    RANDOM = 2
+    REFLEX = 3
+
+
+class PatternSet(NamedTuple):
+    """``count`` consecutive entries of a PatternTable from ``first``; a random voice draws one per pulse."""
+
+    first: int
+    count: int
+
+
+class VoiceSetting(NamedTuple):
+    """Set one voice of the engine.
+
+    ``period_samples`` is the interval (``REGULAR``) or mean interval (``POISSON``) in samples. A setting whose
+    ``stop_sample`` equals its ``start_sample`` switches the voice off.
+    """
+
+    voice: int
+    patterns: PatternSet
+    kind: Kind
+    priority: Priority
+    update: Update
+    timing: Timing
+    start_sample: int
+    stop_sample: int
+    period_samples: float
+    seed: int = 0
+
+
+StimProgram: TypeAlias = tuple[VoiceSetting, ...]
+
+
+class Response(NamedTuple):
+    """A feedback rule's answer: pulses, and how long the task is to be held (0: not at all)."""
+
+    program: StimProgram = ()
+    hold_samples: int = 0

@@ -1,0 +1,1 @@
+"""The frame step that blanks, detects, times pulses and guards, and what drives it."""

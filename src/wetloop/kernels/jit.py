@@ -1,0 +1,45 @@
+"""The one way in which kernels are compiled, and where the compiled code is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numba
+import platformdirs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of compiled code, or None where no folder can be written.
+
+    Numba notices a change in a kernel but not in a kernel that it calls, so the folder is named after the text of all
+    modules that hold compiled code.
+    """
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(p for room in ("kernels", "engine", "culture") for p in (root / room).glob("*.py")):
+        digest.update(path.read_bytes())
+    folder = Path(platformdirs.user_cache_dir("wetloop")) / f"kernels-{digest.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+    except OSError:
+        return None
+    return folder
+
+
+CACHE = cache_folder()
+if CACHE is not None:
+    numba.config.CACHE_DIR = str(CACHE)
+
+
+def kernel(function: F) -> F:
+    """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible."""
+    compiled: F = numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function)
+    return compiled

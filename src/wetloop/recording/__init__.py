@@ -1,0 +1,1 @@
+"""One NWB (HDF5) file per session: written while it runs, read back lazily."""

@@ -1,0 +1,1 @@
+"""What the culture plays: Gymnasium environments, and the runner that holds and resets them."""
