@@ -8,7 +8,7 @@ and the noise estimate changes at the ends of frames only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -17,12 +17,16 @@ from wetloop.kernels.jit import kernel
 from wetloop.kernels.simd import LANES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from wetloop.kernels.simd import Vector
 
     Samples: TypeAlias = npt.NDArray[np.int16]
     Records: TypeAlias = npt.NDArray[np.void]
+
+F = TypeVar("F", bound="Callable[..., object]")
 
 SIGMA, TOTAL, GAIN, PLANES = 4, 5, 6, 7
 """Rows of ``Detector.planes``; the filter states are rows 0 to 3."""
@@ -90,7 +94,17 @@ class Detector(NamedTuple):
     places: npt.NDArray[np.int64]
 
 
-@kernel
+def lean(function: F) -> F:
+    """Compile as ``kernel`` does, but without reference counts, which cost more here than the filter.
+
+    Nothing below makes or keeps an array: the caller owns them all for the length of a call.
+    """
+    compiled: Any = kernel(function)
+    compiled.targetoptions["_nrt"] = False
+    return cast("F", compiled)
+
+
+@lean
 def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vector, Vector, Vector]:
     """Advance a biquad with zeros at +1 and -1 by one sample; return its output and its two new states.
 
@@ -100,7 +114,7 @@ def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vec
     return y, simd.fma(a1, y, q), simd.fms(a2, y, x)
 
 
-@kernel
+@lean
 def filter_tile(d: Detector, samples: Samples, first: int, n_samples: int, column: int, row: int) -> int:
     """Filter rows of a tile, from element ``first`` of ``samples`` on, into ``filtered`` from ``row`` on.
 
@@ -141,7 +155,7 @@ def filter_tile(d: Detector, samples: Samples, first: int, n_samples: int, colum
     return int(simd.mask_lt(trough, simd.neg(limit)) | (at_low | at_high) << LANES)
 
 
-@kernel
+@lean
 def filter_padded(d: Detector, samples: Samples, first_row: int, column: int) -> int:
     """Filter the rows of the last tile from ``first_row`` on: whole vectors would be read past their end."""
     n_samples, n_used = samples.shape[0], min(LANES, samples.shape[1] - column)
@@ -156,7 +170,7 @@ def filter_padded(d: Detector, samples: Samples, first_row: int, column: int) ->
     return flags
 
 
-@kernel
+@lean
 def filter_rows(d: Detector, samples: Samples, column: int) -> int:
     """Filter all rows of a tile, in place where that is possible; return its flags."""
     n_samples, n_channels = samples.shape
@@ -168,7 +182,7 @@ def filter_rows(d: Detector, samples: Samples, column: int) -> int:
     return flags
 
 
-@kernel
+@lean
 def scan_channel(
     d: Detector, samples: Samples, channel_index: int, start: int, threshold_uv: float, n_pending: int
 ) -> int:
@@ -205,7 +219,7 @@ def scan_channel(
     return n_pending
 
 
-@kernel
+@lean
 def scan_tile(d: Detector, samples: Samples, column: int, flags: int, start: int, n_pending: int) -> int:
     """Look at the channels of a tile that need it; return the number of pending events."""
     core = d.core[0]
@@ -225,7 +239,7 @@ def scan_tile(d: Detector, samples: Samples, column: int, flags: int, start: int
     return n_pending
 
 
-@kernel
+@lean
 def deliver(d: Detector, start: int, n_pending: int, found: Records, n_found: int) -> int:
     """Move the pending events to ``found`` in order of known sample and channel, by a counting sort."""
     for i in range(n_pending):
@@ -247,7 +261,7 @@ def deliver(d: Detector, start: int, n_pending: int, found: Records, n_found: in
     return min(found.size, n_found + n_pending)
 
 
-@kernel
+@lean
 def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: int) -> int:
     """Detect spikes in the next samples of a frame.
 
@@ -282,7 +296,7 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
     return deliver(d, start, n_pending, found, n_found) if n_pending else n_found
 
 
-@kernel
+@lean
 def end_frame(d: Detector, n_samples: int) -> None:
     """Update the noise at the end of an absolute frame of which ``n_samples`` were seen.
 
