@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,14 +33,14 @@ def rough_recording(n_channels, seed):
 
 
 def run(samples, cuts, room):
-    """Detect frame by frame, each cut at the given offsets; return the events and all state after every frame."""
+    """Detect frames cut at the given offsets; return the events and the state after each frame."""
     gain_uv = np.full(samples.shape[1], 0.5, np.float32)
     gain_uv[1:2] = np.nan
     detector = new_detector(FREQUENCY, gain_uv, CONFIG)
     found, n_found, states = np.zeros(room, SPIKE), 0, []
     for frame in range(N_FRAMES):
         edges = [0, *sorted(cuts[frame % len(cuts)]), FRAME]
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise(edges):
             first, last = frame * FRAME + a, frame * FRAME + b
             n_found = detect(detector, samples[first:last], first, found, n_found)
         end_frame(detector, FRAME)

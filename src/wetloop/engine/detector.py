@@ -99,7 +99,7 @@ def new_detector(
     core = _new_core(sampling_frequency, usable_gain_uv, config, band_pass)
     planes = np.zeros((PLANES, n_tiles * LANES), np.float32)
     planes[SIGMA] = INITIAL_SIGMA_UV
-    planes[GAIN, :n_channels] = usable_gain_uv * band_pass.gain
+    planes[GAIN, channel_slots(n_channels)] = usable_gain_uv * band_pass.gain
     channels = np.zeros(n_channels, CHANNEL)
     channels["rail_sample"] = -NEVER
     frame_samples = int(core["frame_samples"][0])
@@ -113,6 +113,19 @@ def new_detector(
         pending=np.zeros(n_channels * _most_events(core[0]), SPIKE),
         places=np.zeros(frame_samples + 1, np.int64),
     )
+
+
+def channel_slots(n_channels: int) -> npt.NDArray[np.int64]:
+    """Return where each channel lies in the planes of a detector, shape (n_channels,)."""
+    slots = np.arange(n_channels)
+    if n_channels > LANES:
+        slots[n_channels // LANES * LANES :] += -n_channels % LANES
+    return slots
+
+
+def noise_uv(detector: Detector) -> npt.NDArray[np.float32]:
+    """Return the estimated standard deviation of each channel's noise, uV, shape (n_channels,)."""
+    return detector.planes[SIGMA, channel_slots(len(detector.channels))]
 
 
 def _most_events(core: np.void) -> int:

@@ -1,9 +1,9 @@
 """Online spike detection: causal band-pass, noise estimate, threshold and peak search, as samples arrive.
 
 Channels are taken in tiles of one vector. The filter states of a tile stay in registers for a call, its
-filtered signal stays in the first-level cache, and only channels with a crossing, an open search or a value at
-a rail are looked at one by one. How the samples are cut into calls changes no bit: everything is carried over,
-and the noise estimate changes at the ends of frames only.
+filtered signal stays in the first-level cache, and only channels with a crossing, an open search or a value
+at a rail are looked at one by one. How the samples are cut into calls changes no bit: everything is carried
+over, and the noise estimate changes at the ends of frames only.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Samples: TypeAlias = npt.NDArray[np.int16]
     Records: TypeAlias = npt.NDArray[np.void]
+    Floats: TypeAlias = npt.NDArray[np.float32]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -45,17 +46,24 @@ CORE = np.dtype(
     [
         ("a11", "<f4"), ("a12", "<f4"), ("a21", "<f4"), ("a22", "<f4"),
         ("threshold_sigma", "<f4"), ("sigma_floor_uv", "<f4"), ("smoothing", "<f4"), ("n_channels", "<i4"),
-        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"),
-        ("frame_samples", "<i4"), ("warm_up_frames", "<i8"),
-        ("n_frames", "<i8"), ("n_dropped", "<i8"), ("row", "<i8"),
+        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"), ("frame_samples", "<i4"),
+        ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
+        ("row", "<i8"), ("start_sample", "<i8"), ("n_pending", "<i8"),
     ]
 )  # fmt: skip
-"""Negated feedback coefficients of the two biquads and settings, then frames seen, events that found no room, and
-samples since the frame began. A jump over the whole range rings below any threshold after ``ring_samples``."""
+"""Negated feedback coefficients of the two biquads and settings (a jump over the whole range rings below any
+threshold after ``ring_samples``); frames seen and events that found no room; of the frame at hand the samples
+seen, and of the call at hand the first sample and the number of pending events."""
 
 CHANNEL = np.dtype(
-    [("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"), ("rail_sample", "<i8"), ("n_saturated", "<i8")]
-)  # fmt: skip
+    [
+        ("phase", "<i4"),
+        ("peak_uv", "<f4"),
+        ("peak_sample", "<i8"),
+        ("rail_sample", "<i8"),
+        ("n_saturated", "<i8"),
+    ]
+)
 """``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it;
 ``rail_sample`` is the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
 
@@ -63,13 +71,16 @@ CHANNEL = np.dtype(
 class Detector(NamedTuple):
     """All state of an array's detection; after the same samples and frames it holds the same bytes.
 
+    The vector of the last tile ends at the last channel, so that nothing beyond a row is read; the channels that
+    it shares with the tile before have gain 0 in it.
+
     Attributes
     ----------
     core
         One record of dtype ``CORE``.
     planes
         float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of
-        the frame in uV (minus infinity: the frame does not count), gain in uV per bit (0: channel not used).
+        the frame in uV (minus infinity: the frame does not count), gain in uV per bit (0: lane not used).
     channels
         Records of dtype ``CHANNEL``, shape (n_channels,).
     busy
@@ -77,7 +88,7 @@ class Detector(NamedTuple):
     filtered
         Filtered signal in uV of the tile at hand, float32, shape (frame_samples, LANES).
     padded
-        Rows of a tile that cannot be read in place, int16, shape (frame_samples, LANES); 0 between calls.
+        Samples of an array with fewer than LANES channels, int16, shape (frame_samples, LANES).
     pending
         Events in order of channel, dtype ``SPIKE``, as many as a frame can hold; 0 between calls.
     places
@@ -85,10 +96,10 @@ class Detector(NamedTuple):
     """
 
     core: Records
-    planes: npt.NDArray[np.float32]
+    planes: Floats
     channels: Records
     busy: npt.NDArray[np.int64]
-    filtered: npt.NDArray[np.float32]
+    filtered: Floats
     padded: Samples
     pending: Records
     places: npt.NDArray[np.int64]
@@ -115,25 +126,24 @@ def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vec
 
 
 @lean
-def filter_tile(d: Detector, samples: Samples, first: int, n_samples: int, column: int, row: int) -> int:
-    """Filter rows of a tile, from element ``first`` of ``samples`` on, into ``filtered`` from ``row`` on.
+def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, column: int, slot: int) -> int:
+    """Filter the LANES channels from ``column`` on, whose planes start at ``slot``.
 
     Return flags: bit k is set if channel k crossed its threshold, bit LANES + k if it was at a rail.
     """
-    planes, filtered, core = d.planes, d.filtered, d.core[0]
-    stride, width = samples.shape[1], planes.shape[1]
+    (n_samples, stride), width = samples.shape, planes.shape[1]
     a11, a12, a21, a22 = (
         simd.splat(core.a11),
         simd.splat(core.a12),
         simd.splat(core.a21),
         simd.splat(core.a22),
     )
-    p, q = simd.load(planes, column), simd.load(planes, width + column)
-    r, s = simd.load(planes, 2 * width + column), simd.load(planes, 3 * width + column)
-    limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + column))
-    total, gain = simd.load(planes, TOTAL * width + column), simd.load(planes, GAIN * width + column)
+    p, q = simd.load(planes, slot), simd.load(planes, width + slot)
+    r, s = simd.load(planes, 2 * width + slot), simd.load(planes, 3 * width + slot)
+    limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + slot))
+    total, gain = simd.load(planes, TOTAL * width + slot), simd.load(planes, GAIN * width + slot)
     trough = low = high = simd.splat(np.float32(0))
-    i, o = first, row * LANES
+    i, o = column, core.row * LANES
     for _ in range(n_samples):
         simd.prefetch(samples, i + LANES)
         x = simd.load_int16(samples, i)
@@ -145,120 +155,111 @@ def filter_tile(d: Detector, samples: Samples, first: int, n_samples: int, colum
         trough = simd.minimum(trough, y)
         i += stride
         o += LANES
-    simd.store(planes, column, p)
-    simd.store(planes, width + column, q)
-    simd.store(planes, 2 * width + column, r)
-    simd.store(planes, 3 * width + column, s)
-    simd.store(planes, TOTAL * width + column, total)
+    simd.store(planes, slot, p)
+    simd.store(planes, width + slot, q)
+    simd.store(planes, 2 * width + slot, r)
+    simd.store(planes, 3 * width + slot, s)
+    simd.store(planes, TOTAL * width + slot, total)
     at_low = simd.mask_lt(low, simd.splat(np.float32(LOW_RAIL + 1)))
     at_high = simd.mask_lt(simd.splat(np.float32(HIGH_RAIL - 1)), high)
     return int(simd.mask_lt(trough, simd.neg(limit)) | (at_low | at_high) << LANES)
 
 
 @lean
-def filter_padded(d: Detector, samples: Samples, first_row: int, column: int) -> int:
-    """Filter the rows of the last tile from ``first_row`` on: whole vectors would be read past their end."""
-    n_samples, n_used = samples.shape[0], min(LANES, samples.shape[1] - column)
-    for t in range(first_row, n_samples):
-        for lane in range(n_used):
-            d.padded[t, lane] = samples[t, column + lane]
-    row = d.core[0].row + first_row
-    flags = filter_tile(d, d.padded, first_row * LANES, n_samples - first_row, column, row)
-    for t in range(first_row, n_samples):
-        for lane in range(n_used):
-            d.padded[t, lane] = 0
-    return flags
-
-
-@lean
-def filter_rows(d: Detector, samples: Samples, column: int) -> int:
-    """Filter all rows of a tile, in place where that is possible; return its flags."""
-    n_samples, n_channels = samples.shape
-    in_place = min(n_samples, max(0, (n_samples * n_channels - column - LANES) // n_channels + 1))
-    flags = filter_tile(d, samples, column, in_place, column, d.core[0].row)
-    if in_place < n_samples:
-        used = (1 << min(LANES, n_channels - column)) - 1
-        flags = (flags | filter_padded(d, samples, in_place, column)) & (used | used << LANES)
-    return flags
-
-
-@lean
-def scan_channel(
-    d: Detector, samples: Samples, channel_index: int, start: int, threshold_uv: float, n_pending: int
-) -> int:
-    """Append the events of one channel of the filtered tile to ``pending``; return their number.
+def scan_channel(d: Detector, samples: Samples, channel_index: int, lane: int, threshold_uv: float) -> None:
+    """Look for events of one channel of the filtered tile, and append them to ``pending``.
 
     A crossing opens a search for the lowest value; the event is known when the search is over, and a lockout
     follows. An event that may be the filter's answer to a value at a rail is counted and refused.
     """
     core, channel = d.core[0], d.channels[channel_index]
-    lane, memory = channel_index % LANES, core.peak_samples + core.ring_samples
+    memory = core.peak_samples + core.ring_samples
     phase, peak_uv, peak_sample = channel.phase, channel.peak_uv, channel.peak_sample
     for t in range(samples.shape[0]):
-        y, x = d.filtered[core.row + t, lane], samples[t, channel_index]
+        y, x, sample_index = d.filtered[core.row + t, lane], samples[t, channel_index], core.start_sample + t
         if not LOW_RAIL < x < HIGH_RAIL:
-            channel.rail_sample = start + t
+            channel.rail_sample = sample_index
         if phase > 0:
             if y < peak_uv:
-                peak_uv, peak_sample = y, start + t
+                peak_uv, peak_sample = y, sample_index
             phase -= 1
             if phase == 0:
                 phase = -core.lockout_samples
-                if channel.rail_sample + memory >= start + t:
+                if channel.rail_sample + memory >= sample_index:
                     channel.n_saturated += 1
                     continue
-                event = d.pending[n_pending]
-                event.sample_index, event.known_sample = peak_sample, start + t
+                event = d.pending[core.n_pending]
+                event.sample_index, event.known_sample = peak_sample, sample_index
                 event.channel_index, event.amplitude_uv = channel_index, peak_uv
-                n_pending += 1
+                core.n_pending += 1
         elif phase < 0:
             phase += 1
         elif y < threshold_uv:
-            peak_uv, peak_sample, phase = y, start + t, core.peak_samples
+            peak_uv, peak_sample, phase = y, sample_index, core.peak_samples
     channel.phase, channel.peak_uv, channel.peak_sample = phase, peak_uv, peak_sample
-    return n_pending
 
 
 @lean
-def scan_tile(d: Detector, samples: Samples, column: int, flags: int, start: int, n_pending: int) -> int:
-    """Look at the channels of a tile that need it; return the number of pending events."""
-    core = d.core[0]
-    busy = False
+def scan_tile(d: Detector, samples: Samples, tile: int, column: int, flags: int) -> None:
+    """Look at those channels of the filtered tile that need it."""
+    core, slot = d.core[0], tile * LANES
     k = core.threshold_sigma if core.n_frames >= core.warm_up_frames else np.float32(np.inf)
-    for channel_index in range(column, min(column + LANES, core.n_channels)):
-        channel, flag = d.channels[channel_index], flags >> (channel_index - column)
-        if flag & RAILED:
-            d.planes[TOTAL, channel_index] = -np.inf
-        if channel.phase > 0 or flag & (CROSSED | RAILED):
-            threshold_uv = -(k * d.planes[SIGMA, channel_index])
-            n_pending = scan_channel(d, samples, channel_index, start, threshold_uv, n_pending)
+    busy = False
+    for channel_index in range(slot, min(slot + LANES, core.n_channels)):
+        channel, lane = d.channels[channel_index], channel_index - column
+        if (flags >> lane) & RAILED:
+            d.planes[TOTAL, slot + lane] = -np.inf
+        if channel.phase > 0 or (flags >> lane) & (CROSSED | RAILED):
+            scan_channel(d, samples, channel_index, lane, -(k * d.planes[SIGMA, slot + lane]))
         else:
             channel.phase = min(0, channel.phase + samples.shape[0])
         busy |= channel.phase != 0
-    d.busy[column // LANES] = busy
-    return n_pending
+    d.busy[tile] = busy
 
 
 @lean
-def deliver(d: Detector, start: int, n_pending: int, found: Records, n_found: int) -> int:
+def detect_tiles(d: Detector, samples: Samples) -> None:
+    """Filter and scan one tile after the other; rows of ``samples`` are at least one vector long."""
+    core, planes, filtered = d.core[0], d.planes, d.filtered
+    for tile in range(d.busy.size):
+        column = min(tile * LANES, samples.shape[1] - LANES)
+        flags = filter_tile(core, planes, filtered, samples, column, tile * LANES)
+        if flags | d.busy[tile]:
+            scan_tile(d, samples, tile, column, flags)
+
+
+@lean
+def detect_padded(d: Detector, samples: Samples) -> None:
+    """Detect on copied rows: on an array smaller than a vector the last ones would be read past their end."""
+    for t in range(samples.shape[0]):
+        for channel_index in range(samples.shape[1]):
+            d.padded[d.core[0].row + t, channel_index] = samples[t, channel_index]
+    detect_tiles(d, d.padded[d.core[0].row : d.core[0].row + samples.shape[0]])
+
+
+@lean
+def deliver(d: Detector, found: Records, n_found: int) -> int:
     """Move the pending events to ``found`` in order of known sample and channel, by a counting sort."""
-    for i in range(n_pending):
-        d.places[d.pending[i].known_sample - start + 1] += 1
-    for t in range(1, d.places.size):
-        d.places[t] += d.places[t - 1]
-    for i in range(n_pending):
+    core, places = d.core[0], d.places
+    for i in range(core.n_pending):
+        places[d.pending[i].known_sample - core.start_sample + 1] += 1
+    for t in range(1, places.size):
+        places[t] += places[t - 1]
+    for i in range(core.n_pending):
         event = d.pending[i]
-        place = n_found + d.places[event.known_sample - start]
-        d.places[event.known_sample - start] += 1
-        if place < found.size:
-            spike = found[place]
+        t = event.known_sample - core.start_sample
+        if n_found + places[t] < found.size:
+            spike = found[n_found + places[t]]
             spike.sample_index, spike.known_sample = event.sample_index, event.known_sample
             spike.channel_index, spike.amplitude_uv = event.channel_index, event.amplitude_uv
+        places[t] += 1
         event.sample_index, event.known_sample, event.channel_index, event.amplitude_uv = 0, 0, 0, 0
-    for t in range(d.places.size):
-        d.places[t] = 0
-    d.core[0].n_dropped += max(0, n_found + n_pending - found.size)
-    return min(found.size, n_found + n_pending)
+    for t in range(places.size):
+        places[t] = 0
+    n_wanted = n_found + core.n_pending
+    core.n_dropped += max(0, n_wanted - found.size)
+    core.n_pending = 0
+    return min(found.size, n_wanted)
 
 
 @lean
@@ -287,13 +288,13 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
     core = d.core[0]
     if samples.shape[1] != core.n_channels or core.row + samples.shape[0] > core.frame_samples:
         raise ValueError("samples have the wrong number of channels, or cross the end of a frame")
-    n_pending = 0
-    for tile in range(d.busy.size):
-        flags = filter_rows(d, samples, tile * LANES)
-        if flags | d.busy[tile]:
-            n_pending = scan_tile(d, samples, tile * LANES, flags, start, n_pending)
+    core.start_sample = start
+    if core.n_channels < LANES:
+        detect_padded(d, samples)
+    else:
+        detect_tiles(d, samples)
     core.row += samples.shape[0]
-    return deliver(d, start, n_pending, found, n_found) if n_pending else n_found
+    return deliver(d, found, n_found) if core.n_pending else n_found
 
 
 @lean
@@ -305,7 +306,7 @@ def end_frame(d: Detector, n_samples: int) -> None:
     an offset is over. Frames with a value at a rail do not count.
     """
     core, planes = d.core[0], d.planes
-    core.row = 0
+    core.row = core.start_sample = 0
     if n_samples == 0:
         return
     n_settled = max(0, core.n_frames - core.ring_samples // core.frame_samples)
