@@ -32,9 +32,9 @@ F = TypeVar("F", bound="Callable[..., object]")
 SIGMA, TOTAL, GAIN, PLANES = 4, 5, 6, 7
 """Rows of ``Detector.planes``; the filter states are rows 0 to 3."""
 
-LOW_RAIL, HIGH_RAIL = -32768, 32767
 CROSSED, RAILED = 1, 1 << LANES
 """Flags of the first channel of a tile; those of the k-th are k bits higher."""
+LOW_RAIL, HIGH_RAIL = -32768, 32767
 ABS_TO_SIGMA = 1.2533141373155001
 """Standard deviation over mean magnitude of normal noise, the root of pi / 2."""
 INITIAL_SIGMA_UV = np.float32(1e9)
@@ -46,8 +46,8 @@ CORE = np.dtype(
     [
         ("a11", "<f4"), ("a12", "<f4"), ("a21", "<f4"), ("a22", "<f4"),
         ("threshold_sigma", "<f4"), ("sigma_floor_uv", "<f4"), ("smoothing", "<f4"), ("n_channels", "<i4"),
-        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"), ("frame_samples", "<i4"),
-        ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
+        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"),
+        ("frame_samples", "<i4"), ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
         ("row", "<i8"), ("start_sample", "<i8"), ("n_pending", "<i8"),
     ]
 )  # fmt: skip
@@ -57,13 +57,10 @@ seen, and of the call at hand the first sample and the number of pending events.
 
 CHANNEL = np.dtype(
     [
-        ("phase", "<i4"),
-        ("peak_uv", "<f4"),
-        ("peak_sample", "<i8"),
-        ("rail_sample", "<i8"),
-        ("n_saturated", "<i8"),
+        ("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"),
+        ("rail_sample", "<i8"), ("n_saturated", "<i8"),
     ]
-)
+)  # fmt: skip
 """``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it;
 ``rail_sample`` is the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
 
@@ -71,18 +68,18 @@ CHANNEL = np.dtype(
 class Detector(NamedTuple):
     """All state of an array's detection; after the same samples and frames it holds the same bytes.
 
-    The vector of the last tile ends at the last channel, so that nothing beyond a row is read; the channels that
-    it shares with the tile before have gain 0 in it.
+    The last tile ends at the last channel, so that nothing beyond a row is read; the channels that it shares
+    with the tile before have gain 0 in it.
 
     Attributes
     ----------
     core
-        One record of dtype ``CORE``.
+        One record, dtype ``CORE``.
     planes
         float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of
         the frame in uV (minus infinity: the frame does not count), gain in uV per bit (0: lane not used).
     channels
-        Records of dtype ``CHANNEL``, shape (n_channels,).
+        Searches, dtype ``CHANNEL``, shape (n_channels,).
     busy
         Whether a channel of a tile is in a search or lockout, int64, shape (n_tiles,).
     filtered
@@ -132,12 +129,8 @@ def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, c
     Return flags: bit k is set if channel k crossed its threshold, bit LANES + k if it was at a rail.
     """
     (n_samples, stride), width = samples.shape, planes.shape[1]
-    a11, a12, a21, a22 = (
-        simd.splat(core.a11),
-        simd.splat(core.a12),
-        simd.splat(core.a21),
-        simd.splat(core.a22),
-    )
+    a11, a12 = simd.splat(core.a11), simd.splat(core.a12)
+    a21, a22 = simd.splat(core.a21), simd.splat(core.a22)
     p, q = simd.load(planes, slot), simd.load(planes, width + slot)
     r, s = simd.load(planes, 2 * width + slot), simd.load(planes, 3 * width + slot)
     limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + slot))
@@ -274,16 +267,14 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
         int16, C-contiguous, shape (n_samples, n_channels), not beyond the end of the frame.
     start
         Rig sample index of the first row.
-    found
-        Records of dtype ``SPIKE``; the first ``n_found`` are kept, and the new events follow, ordered by
-        ``known_sample`` then ``channel_index``. Events that find no room are dropped and counted.
-    n_found
-        Number of records in use.
+    found, n_found
+        Records of dtype ``SPIKE`` of which the first ``n_found`` are kept. The new events follow, ordered by
+        ``known_sample`` then ``channel_index``; those that find no room are dropped and counted.
 
     Returns
     -------
     int
-        Number of records now in use.
+        Number of records of ``found`` now in use.
     """
     core = d.core[0]
     if samples.shape[1] != core.n_channels or core.row + samples.shape[0] > core.frame_samples:
@@ -294,7 +285,7 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
     else:
         detect_tiles(d, samples)
     core.row += samples.shape[0]
-    return deliver(d, found, n_found) if core.n_pending else n_found
+    return int(deliver(d, found, n_found) if core.n_pending else n_found)
 
 
 @lean
@@ -312,19 +303,15 @@ def end_frame(d: Detector, n_samples: int) -> None:
     n_settled = max(0, core.n_frames - core.ring_samples // core.frame_samples)
     weight = max(core.smoothing, 1.0 / (n_settled + 1.0))
     core.n_frames += 1
-    keep, scale = (
-        simd.splat(np.float32(1.0 - weight)),
-        simd.splat(np.float32(weight * ABS_TO_SIGMA / n_samples)),
-    )
+    keep, scale = np.float32(1.0 - weight), np.float32(weight * ABS_TO_SIGMA / n_samples)
     zero, floor, silence = simd.splat(np.float32(0)), simd.splat(core.sigma_floor_uv), simd.splat(SILENCE)
     width = planes.shape[1]
-    for column in range(0, width, LANES):
-        sigma, total = simd.load(planes, SIGMA * width + column), simd.load(planes, TOTAL * width + column)
-        updated = simd.fma(keep, sigma, simd.mul(scale, total))
-        simd.store(
-            planes, SIGMA * width + column, simd.maximum(floor, simd.select_lt(total, zero, sigma, updated))
-        )
-        simd.store(planes, TOTAL * width + column, zero)
-        for state in range(SIGMA):
-            z = simd.load(planes, state * width + column)
-            simd.store(planes, state * width + column, simd.select_lt(simd.absolute(z), silence, zero, z))
+    for slot in range(0, width, LANES):
+        sigma, total = simd.load(planes, SIGMA * width + slot), simd.load(planes, TOTAL * width + slot)
+        mean = simd.fma(simd.splat(keep), sigma, simd.mul(simd.splat(scale), total))
+        sigma = simd.maximum(floor, simd.select_lt(total, zero, sigma, mean))
+        simd.store(planes, SIGMA * width + slot, sigma)
+        simd.store(planes, TOTAL * width + slot, zero)
+        for i in range(slot, SIGMA * width, width):
+            z = simd.load(planes, i)
+            simd.store(planes, i, simd.select_lt(simd.absolute(z), silence, zero, z))
