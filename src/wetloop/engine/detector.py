@@ -31,7 +31,7 @@ class DetectionConfig(BaseModel):
     peak_ms: float = Field(default=0.4, gt=0, le=10)
     """Search for the peak after the crossing, ms; the spike is known when it ends."""
     lockout_ms: float = Field(default=1.5, ge=0, le=100)
-    """Time after the search in which the channel is not looked at, ms; the causal filter rings for about 1.5 ms."""
+    """Time after the search in which the channel is not looked at, ms; the causal filter rings this long."""
     noise_ms: float = Field(default=100.0, ge=1, allow_inf_nan=False)
     """Time constant of the noise estimate, ms."""
     warm_up_ms: int = Field(default=500, ge=0)

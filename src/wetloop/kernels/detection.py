@@ -1,20 +1,19 @@
 """Online spike detection: causal band-pass, noise estimate, threshold and peak search, as samples arrive.
 
-Channels are taken in tiles of one vector. The filter states of a tile stay in registers for a call, its filtered
-signal stays in the first-level cache, and only channels with a crossing, an open search or a value at a rail are
-looked at one by one. How the samples are cut into calls changes no bit: everything is carried over, and the
-noise estimate changes at the ends of frames only.
+Channels are taken in tiles of one vector. The filter states of a tile stay in registers for a call, its
+filtered signal stays in the first-level cache, and only channels with a crossing, an open search or a value at
+a rail are looked at one by one. How the samples are cut into calls changes no bit: everything is carried over,
+and the noise estimate changes at the ends of frames only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from wetloop.kernels import simd
 from wetloop.kernels.jit import kernel
-from wetloop.kernels.records import NEVER
 from wetloop.kernels.simd import LANES
 
 if TYPE_CHECKING:
@@ -22,39 +21,39 @@ if TYPE_CHECKING:
 
     from wetloop.kernels.simd import Vector
 
+    Samples: TypeAlias = npt.NDArray[np.int16]
+    Records: TypeAlias = npt.NDArray[np.void]
+
 SIGMA, TOTAL, GAIN, PLANES = 4, 5, 6, 7
 """Rows of ``Detector.planes``; the filter states are rows 0 to 3."""
 
 LOW_RAIL, HIGH_RAIL = -32768, 32767
+CROSSED, RAILED = 1, 1 << LANES
+"""Flags of the first channel of a tile; those of the k-th are k bits higher."""
 ABS_TO_SIGMA = 1.2533141373155001
 """Standard deviation over mean magnitude of normal noise, the root of pi / 2."""
 INITIAL_SIGMA_UV = np.float32(1e9)
 """Clips nothing until the first frame has been measured."""
 SILENCE = np.float32(1e-15)
-"""Filter states below this become 0 at the end of a frame, or subnormal numbers would slow a silent channel down."""
+"""Filter states below this become 0 at the end of a frame: subnormal numbers would slow a silent channel."""
 
 CORE = np.dtype(
     [
         ("a11", "<f4"), ("a12", "<f4"), ("a21", "<f4"), ("a22", "<f4"),
         ("threshold_sigma", "<f4"), ("sigma_floor_uv", "<f4"), ("smoothing", "<f4"), ("n_channels", "<i4"),
-        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"), ("frame_samples", "<i4"),
-        ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"), ("row", "<i8"),
+        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"),
+        ("frame_samples", "<i4"), ("warm_up_frames", "<i8"),
+        ("n_frames", "<i8"), ("n_dropped", "<i8"), ("row", "<i8"),
     ]
 )  # fmt: skip
-"""Negated feedback coefficients of the two biquads; settings, with the time in which a jump over the whole range
-rings down below any threshold; counts of frames and of events that found no room; samples since the frame began."""
+"""Negated feedback coefficients of the two biquads and settings, then frames seen, events that found no room, and
+samples since the frame began. A jump over the whole range rings below any threshold after ``ring_samples``."""
 
 CHANNEL = np.dtype(
-    [
-        ("phase", "<i4"),
-        ("peak_uv", "<f4"),
-        ("peak_sample", "<i8"),
-        ("rail_sample", "<i8"),
-        ("n_saturated", "<i8"),
-    ]
-)
-"""``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it; ``rail_sample`` is
-the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
+    [("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"), ("rail_sample", "<i8"), ("n_saturated", "<i8")]
+)  # fmt: skip
+"""``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it;
+``rail_sample`` is the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
 
 
 class Detector(NamedTuple):
@@ -65,8 +64,8 @@ class Detector(NamedTuple):
     core
         One record of dtype ``CORE``.
     planes
-        float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of the
-        frame in uV (minus infinity: the frame does not count), gain in uV per bit; gain 0 switches a channel off.
+        float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of
+        the frame in uV (minus infinity: the frame does not count), gain in uV per bit (0: channel not used).
     channels
         Records of dtype ``CHANNEL``, shape (n_channels,).
     busy
@@ -81,13 +80,13 @@ class Detector(NamedTuple):
         Where the events of each sample go, int64, shape (frame_samples + 1,); 0 between calls.
     """
 
-    core: npt.NDArray[np.void]
+    core: Records
     planes: npt.NDArray[np.float32]
-    channels: npt.NDArray[np.void]
+    channels: Records
     busy: npt.NDArray[np.int64]
     filtered: npt.NDArray[np.float32]
-    padded: npt.NDArray[np.int16]
-    pending: npt.NDArray[np.void]
+    padded: Samples
+    pending: Records
     places: npt.NDArray[np.int64]
 
 
@@ -102,12 +101,10 @@ def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vec
 
 
 @kernel
-def filter_tile(
-    d: Detector, samples: npt.NDArray[np.int16], first: int, n_samples: int, column: int, row: int
-) -> tuple[int, int]:
+def filter_tile(d: Detector, samples: Samples, first: int, n_samples: int, column: int, row: int) -> int:
     """Filter rows of a tile, from element ``first`` of ``samples`` on, into ``filtered`` from ``row`` on.
 
-    Return one bit per channel: crossed the threshold; was at a rail.
+    Return flags: bit k is set if channel k crossed its threshold, bit LANES + k if it was at a rail.
     """
     planes, filtered, core = d.planes, d.filtered, d.core[0]
     stride, width = samples.shape[1], planes.shape[1]
@@ -141,41 +138,41 @@ def filter_tile(
     simd.store(planes, TOTAL * width + column, total)
     at_low = simd.mask_lt(low, simd.splat(np.float32(LOW_RAIL + 1)))
     at_high = simd.mask_lt(simd.splat(np.float32(HIGH_RAIL - 1)), high)
-    return simd.mask_lt(trough, simd.neg(limit)), at_low | at_high
+    return int(simd.mask_lt(trough, simd.neg(limit)) | (at_low | at_high) << LANES)
 
 
 @kernel
-def filter_all_rows(d: Detector, samples: npt.NDArray[np.int16], column: int) -> tuple[int, int]:
-    """Filter a tile, copying the last rows of the last tile: whole vectors would be read past the end of them."""
+def filter_padded(d: Detector, samples: Samples, first_row: int, column: int) -> int:
+    """Filter the rows of the last tile from ``first_row`` on: whole vectors would be read past their end."""
+    n_samples, n_used = samples.shape[0], min(LANES, samples.shape[1] - column)
+    for t in range(first_row, n_samples):
+        for lane in range(n_used):
+            d.padded[t, lane] = samples[t, column + lane]
+    row = d.core[0].row + first_row
+    flags = filter_tile(d, d.padded, first_row * LANES, n_samples - first_row, column, row)
+    for t in range(first_row, n_samples):
+        for lane in range(n_used):
+            d.padded[t, lane] = 0
+    return flags
+
+
+@kernel
+def filter_rows(d: Detector, samples: Samples, column: int) -> int:
+    """Filter all rows of a tile, in place where that is possible; return its flags."""
     n_samples, n_channels = samples.shape
-    row = d.core[0].row
     in_place = min(n_samples, max(0, (n_samples * n_channels - column - LANES) // n_channels + 1))
-    hits, rails = filter_tile(d, samples, column, in_place, column, row)
+    flags = filter_tile(d, samples, column, in_place, column, d.core[0].row)
     if in_place < n_samples:
-        used = min(LANES, n_channels - column)
-        for t in range(in_place, n_samples):
-            for lane in range(used):
-                d.padded[t, lane] = samples[t, column + lane]
-        more_hits, more_rails = filter_tile(
-            d, d.padded, in_place * LANES, n_samples - in_place, column, row + in_place
-        )
-        hits, rails = hits | more_hits, (rails | more_rails) & ((1 << used) - 1)
-        for t in range(in_place, n_samples):
-            for lane in range(used):
-                d.padded[t, lane] = 0
-    return hits, rails
+        used = (1 << min(LANES, n_channels - column)) - 1
+        flags = (flags | filter_padded(d, samples, in_place, column)) & (used | used << LANES)
+    return flags
 
 
 @kernel
 def scan_channel(
-    d: Detector,
-    samples: npt.NDArray[np.int16],
-    channel_index: int,
-    start: int,
-    threshold_uv: float,
-    n_pending: int,
+    d: Detector, samples: Samples, channel_index: int, start: int, threshold_uv: float, n_pending: int
 ) -> int:
-    """Look for events of one channel in the filtered tile; append them to ``pending`` and return their number.
+    """Append the events of one channel of the filtered tile to ``pending``; return their number.
 
     A crossing opens a search for the lowest value; the event is known when the search is over, and a lockout
     follows. An event that may be the filter's answer to a value at a rail is counted and refused.
@@ -184,8 +181,8 @@ def scan_channel(
     lane, memory = channel_index % LANES, core.peak_samples + core.ring_samples
     phase, peak_uv, peak_sample = channel.phase, channel.peak_uv, channel.peak_sample
     for t in range(samples.shape[0]):
-        y, raw = d.filtered[core.row + t, lane], samples[t, channel_index]
-        if raw == LOW_RAIL or raw == HIGH_RAIL:
+        y, x = d.filtered[core.row + t, lane], samples[t, channel_index]
+        if not LOW_RAIL < x < HIGH_RAIL:
             channel.rail_sample = start + t
         if phase > 0:
             if y < peak_uv:
@@ -209,36 +206,27 @@ def scan_channel(
 
 
 @kernel
-def scan_tile(
-    d: Detector,
-    samples: npt.NDArray[np.int16],
-    column: int,
-    hits: int,
-    rails: int,
-    start: int,
-    n_pending: int,
-) -> int:
+def scan_tile(d: Detector, samples: Samples, column: int, flags: int, start: int, n_pending: int) -> int:
     """Look at the channels of a tile that need it; return the number of pending events."""
-    core, busy = d.core[0], 0
-    warm = core.n_frames >= core.warm_up_frames
+    core = d.core[0]
+    busy = False
+    k = core.threshold_sigma if core.n_frames >= core.warm_up_frames else np.float32(np.inf)
     for channel_index in range(column, min(column + LANES, core.n_channels)):
-        lane, channel = channel_index - column, d.channels[channel_index]
-        railed = (rails >> lane) & 1
-        if railed:
+        channel, flag = d.channels[channel_index], flags >> (channel_index - column)
+        if flag & RAILED:
             d.planes[TOTAL, channel_index] = -np.inf
-        if railed or channel.phase > 0 or (hits >> lane) & 1:
-            limit = core.threshold_sigma * d.planes[SIGMA, channel_index]
-            threshold_uv = -limit if warm else np.float32(-np.inf)
+        if channel.phase > 0 or flag & (CROSSED | RAILED):
+            threshold_uv = -(k * d.planes[SIGMA, channel_index])
             n_pending = scan_channel(d, samples, channel_index, start, threshold_uv, n_pending)
         else:
             channel.phase = min(0, channel.phase + samples.shape[0])
-        busy |= np.int64(channel.phase != 0)
+        busy |= channel.phase != 0
     d.busy[column // LANES] = busy
     return n_pending
 
 
 @kernel
-def deliver(d: Detector, start: int, n_pending: int, found: npt.NDArray[np.void], n_found: int) -> int:
+def deliver(d: Detector, start: int, n_pending: int, found: Records, n_found: int) -> int:
     """Move the pending events to ``found`` in order of known sample and channel, by a counting sort."""
     for i in range(n_pending):
         d.places[d.pending[i].known_sample - start + 1] += 1
@@ -252,8 +240,7 @@ def deliver(d: Detector, start: int, n_pending: int, found: npt.NDArray[np.void]
             spike = found[place]
             spike.sample_index, spike.known_sample = event.sample_index, event.known_sample
             spike.channel_index, spike.amplitude_uv = event.channel_index, event.amplitude_uv
-        event.sample_index = event.known_sample = 0
-        event.channel_index, event.amplitude_uv = 0, 0.0
+        event.sample_index, event.known_sample, event.channel_index, event.amplitude_uv = 0, 0, 0, 0
     for t in range(d.places.size):
         d.places[t] = 0
     d.core[0].n_dropped += max(0, n_found + n_pending - found.size)
@@ -261,9 +248,7 @@ def deliver(d: Detector, start: int, n_pending: int, found: npt.NDArray[np.void]
 
 
 @kernel
-def detect(
-    d: Detector, samples: npt.NDArray[np.int16], start: int, found: npt.NDArray[np.void], n_found: int
-) -> int:
+def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: int) -> int:
     """Detect spikes in the next samples of a frame.
 
     Parameters
@@ -290,11 +275,11 @@ def detect(
         raise ValueError("samples have the wrong number of channels, or cross the end of a frame")
     n_pending = 0
     for tile in range(d.busy.size):
-        hits, rails = filter_all_rows(d, samples, tile * LANES)
-        if (hits | rails | d.busy[tile]) != 0:
-            n_pending = scan_tile(d, samples, tile * LANES, hits, rails, start, n_pending)
+        flags = filter_rows(d, samples, tile * LANES)
+        if flags | d.busy[tile]:
+            n_pending = scan_tile(d, samples, tile * LANES, flags, start, n_pending)
     core.row += samples.shape[0]
-    return deliver(d, start, n_pending, found, n_found) if n_pending > 0 else n_found
+    return deliver(d, start, n_pending, found, n_found) if n_pending else n_found
 
 
 @kernel
@@ -302,8 +287,8 @@ def end_frame(d: Detector, n_samples: int) -> None:
     """Update the noise at the end of an absolute frame of which ``n_samples`` were seen.
 
     Sigma follows 1.2533 * mean(min(|y|, k sigma)) with exponential smoothing; clipping at the threshold keeps
-    the spikes out of it. At first it is the mean of all frames, once the transient of a filter that starts on an
-    offset is over. Frames with a value at a rail do not count.
+    the spikes out of it. At first it is the mean of all frames, once the transient of a filter that starts on
+    an offset is over. Frames with a value at a rail do not count.
     """
     core, planes = d.core[0], d.planes
     core.row = 0
