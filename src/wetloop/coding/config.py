@@ -1,7 +1,7 @@
 """Configuration of the built-in codecs; importing it is cheap, the objects are imported when they are built.
 
-Amplitudes exist twice: the rig's unit decides which is used. Rates, durations and voltages of the feedback follow
-DishBrain (Kagan et al., Neuron 2022); the currents keep its ratio of two within the range of a CL1.
+Amplitudes exist twice: the rig's unit decides which is used. Rates, durations and voltages follow DishBrain
+(Kagan et al., Neuron 2022); the currents keep its ratio of two, within the range of a CL1.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class PlaceRateConfig(EncoderConfig):
     """Place and rate code: which electrode tells where the ball is, how often tells how near it is.
 
-    The defaults read the observation of Pong: the ball's height relative to the paddle chooses the electrode, its
-    distance from the paddle's plane the rate.
+    The defaults read the observation of Pong: the ball's height relative to the paddle chooses the electrode,
+    its distance from the paddle's plane the rate.
     """
 
     kind: Literal["place-rate"] = "place-rate"
@@ -52,19 +52,23 @@ class PlaceRateConfig(EncoderConfig):
     far: float = 1.0
     """Distance at which the rate is least."""
     place_low: float = -0.5
-    """Place, after the subtraction, of the lower end of the first electrode's range; what lies beyond counts to it."""
+    """Lower end of the first electrode's range, after the subtraction; what lies beyond counts to it."""
     place_high: float = 0.5
-    """Place of the upper end of the last electrode's range."""
+    """Upper end of the last electrode's range, likewise."""
 
     @model_validator(mode="after")
     def _ranges_not_empty(self) -> Self:
         if self.near == self.far or self.place_low >= self.place_high or self.min_rate_hz > self.max_rate_hz:
-            raise ValueError("near and far must differ, place_low be below place_high, min_rate_hz at most max_rate_hz")
+            raise ValueError(
+                "near and far must differ, place_low be below place_high, min_rate_hz at most max_rate_hz"
+            )
         return self
 
     def patterns(self, layout: Layout, unit: str) -> dict[str, Pattern]:
         pulse = Pulse.balanced(self.amplitude_mv if unit == "mV" else self.amplitude_ua, self.phase_us, unit)
-        return {f"sensory {place}": Pattern(pulse, (channel,)) for place, channel in enumerate(layout.sensory)}
+        return {
+            f"sensory {place}": Pattern(pulse, (channel,)) for place, channel in enumerate(layout.sensory)
+        }
 
     def build(self, context: BuildContext) -> PlaceRateEncoder:
         from wetloop.coding.encoders import PlaceRateEncoder
@@ -158,12 +162,14 @@ class _PulsedConfig(OutcomeConfig):
             Pulse.balanced(train.amplitude_mv if unit == "mV" else train.amplitude_ua, self.phase_us, unit)
             for train in (self.predictable, self.random)
         )
-        single = {f"random {place}": Pattern(high, (channel,)) for place, channel in enumerate(layout.sensory)}
+        single = {
+            f"random {place}": Pattern(high, (channel,)) for place, channel in enumerate(layout.sensory)
+        }
         return {"predictable": Pattern(low, layout.sensory), **single}
 
 
 class DishBrainConfig(_PulsedConfig):
-    """Predictable pulses after a hit, random pulses and a rest after a miss: DishBrain's stimulus condition."""
+    """DishBrain's stimulus condition: predictable pulses after a hit, random pulses and a rest after a miss."""
 
     kind: Literal["dishbrain"] = "dishbrain"
 
@@ -196,7 +202,7 @@ class SilentConfig(OutcomeConfig):
 
 
 class NoFeedbackConfig(FeedbackConfig):
-    """Neither pulses nor pauses; with ``task.miss_ends_episode: false`` it is DishBrain's no-feedback condition."""
+    """Neither pulses nor pauses; DishBrain's no-feedback condition also has ``task.miss_ends_episode: false``."""
 
     kind: Literal["none"] = "none"
 

@@ -1,11 +1,11 @@
-"""One-player Pong as a Gymnasium environment: the paddle stands at x = 0, the opposite wall at x = 1, y points up.
+"""One-player Pong as a Gymnasium environment: paddle at x = 0, opposite wall at x = 1, y points up.
 
-A step lasts one decision. ``info["events"]`` tells what happened in it: serve, hit, miss, bounce (off a wall).
+A step lasts one decision. ``info["events"]`` tells what happened in it: serve, hit, miss, bounce off a wall.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,20 +13,18 @@ import numpy.typing as npt
 
 from wetloop.tasks.config import PongConfig
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Vector = npt.NDArray[np.float32]
 
 PLANE = 1e-9
-"""A ball this near to the paddle's plane or the opposite wall has reached it: a crossing adds up rounding errors."""
+"""A ball this near to the paddle's plane or the opposite wall is there: a crossing adds up rounding errors."""
 
 
 class Pong(gymnasium.Env[Vector, Vector]):
     """Pong whose action is the paddle's velocity as a fraction of full speed, positive upwards.
 
-    The observation is (ball_x, ball_y, ball_vx, ball_vy, paddle_y): positions as fractions of the field, velocities in
-    fields per second. A hit is rewarded with 1 and sends the ball back at a new random slope; a miss costs 1.
+    The observation is (ball_x, ball_y, ball_vx, ball_vy, paddle_y): positions as fractions of the field,
+    velocities in fields per second. A hit is rewarded with 1 and sends the ball back at a new random slope; a
+    miss costs 1.
     """
 
     observation_names = ("ball_x", "ball_y", "ball_vx", "ball_vy", "paddle_y")
@@ -50,10 +48,10 @@ class Pong(gymnasium.Env[Vector, Vector]):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
     def reset(
-        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Vector, dict[str, Any]]:
-        """Serve from the opposite wall at a random height and slope; only the first serve centres the paddle."""
-        super().reset(seed=seed, options=dict(options) if options else None)
+        """Serve from the opposite wall at a random height and slope; a seed also centres the paddle."""
+        super().reset(seed=seed)
         if seed is not None:
             self._paddle = 0.5
         margin = self.config.serve_margin
@@ -70,7 +68,7 @@ class Pong(gymnasium.Env[Vector, Vector]):
         terminated = reward < 0 and self.config.miss_ends_episode
         return self._observation(), reward, terminated, False, {"events": events}
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]  # Gymnasium declares a type variable that nothing binds
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """Return the field as a grey picture, shape (90, 120, 3), or None without a render mode."""
         if self.render_mode != "rgb_array":
             return None
@@ -116,7 +114,9 @@ class Pong(gymnasium.Env[Vector, Vector]):
         return ("bounce",)
 
     def _random_vy(self) -> float:
-        slope = self.config.min_slope + (self.config.max_slope - self.config.min_slope) * self.np_random.random()
+        slope = (
+            self.config.min_slope + (self.config.max_slope - self.config.min_slope) * self.np_random.random()
+        )
         return self._speed * slope * (1 if self.np_random.random() < 0.5 else -1)
 
     def _observation(self) -> Vector:

@@ -1,4 +1,4 @@
-"""Plays a Gymnasium environment one decision at a time: holds it, resets it, converts actions and observations."""
+"""Plays a Gymnasium environment decision by decision: holds it, resets it, converts actions and observations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class TaskRunner:
         n_actions = sizes[0] if n_actions is None else n_actions
         if n_actions not in sizes:
             wanted = " or ".join(map(str, sizes))
-            raise ConfigError(f"the decoder gives {n_actions} actions, but the task takes {wanted}: choose another decoder")
+            raise ConfigError(
+                f"the decoder gives {n_actions} actions, but the task takes {wanted}: choose another decoder"
+            )
         self.action_names = _names(env, "action", n_actions)
         self.observation_names = _names(env, "observation", n_observations)
         self.episode = -1
@@ -78,8 +80,7 @@ class TaskRunner:
 
     def hold(self, until_sample: int) -> None:
         """Do not step the task in decisions that close before ``until_sample``."""
-        if until_sample > self._hold_until:
-            self._hold_until = until_sample
+        self._hold_until = max(self._hold_until, until_sample)
 
     def held(self, tick: Tick) -> bool:
         """Return whether the task is on hold in this decision."""
@@ -95,7 +96,9 @@ class TaskRunner:
         self._over = terminated or truncated
         return self._tell(observation, float(reward), terminated=terminated, truncated=truncated, info=info)
 
-    def _tell(self, observation: Any, reward: float, *, terminated: bool, truncated: bool, info: dict[str, Any]) -> Outcome:
+    def _tell(
+        self, observation: Any, reward: float, *, terminated: bool, truncated: bool, info: dict[str, Any]
+    ) -> Outcome:
         vector, events = self._to_vector(observation), info.get("events", ())
         info = {**info, "episode": self.episode}
         self._last = Outcome(vector, reward, terminated, truncated, events, playing=True, info=info)
@@ -111,8 +114,8 @@ class TaskRunner:
 def action_converter(space: spaces.Space[Any]) -> tuple[Callable[[Action], Any], tuple[int, ...]]:
     """Return what turns a decoder's vector into an action of the space, and the vector lengths that it takes.
 
-    A Box is clipped. Discrete actions come as one score each, the largest wins, or as a single value, whose range
-    [-1, 1] is cut into equal parts.
+    A Box is clipped. Discrete actions come as one score each, the largest wins, or as a single value, whose
+    range [-1, 1] is cut into equal parts.
     """
     if isinstance(space, spaces.Box):
         low, high, shape, dtype = space.low, space.high, space.shape, space.dtype
@@ -125,11 +128,17 @@ def action_converter(space: spaces.Space[Any]) -> tuple[Callable[[Action], Any],
         first, n = int(space.start), int(space.n)
 
         def to_index(action: Action) -> int:
-            chosen = int(action.argmax()) if len(action) > 1 else min(n - 1, max(0, int((float(action[0]) + 1) * n / 2)))
+            chosen = (
+                int(action.argmax())
+                if len(action) > 1
+                else min(n - 1, max(0, int((float(action[0]) + 1) * n / 2)))
+            )
             return first + chosen
 
         return to_index, (1, n)
-    raise ConfigError(f"actions of the kind {space} cannot be played: the task needs a Box or Discrete action space")
+    raise ConfigError(
+        f"actions of the kind {space} cannot be played: the task needs a Box or Discrete action space"
+    )
 
 
 def observation_converter(space: spaces.Space[Any]) -> tuple[Callable[[Any], Observation], int]:
@@ -138,7 +147,9 @@ def observation_converter(space: spaces.Space[Any]) -> tuple[Callable[[Any], Obs
         return lambda observation: np.asarray(observation, np.float32).ravel(), math.prod(space.shape)
     if not space.is_np_flattenable:
         raise ConfigError(f"observations of the kind {space} cannot be flattened to a vector: wrap the task")
-    return lambda observation: np.asarray(spaces.flatten(space, observation), np.float32), spaces.flatdim(space)
+    return lambda observation: np.asarray(spaces.flatten(space, observation), np.float32), spaces.flatdim(
+        space
+    )
 
 
 def _names(env: gymnasium.Env[Any, Any], what: str, n: int) -> tuple[str, ...]:
