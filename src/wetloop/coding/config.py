@@ -169,7 +169,7 @@ class _PulsedConfig(OutcomeConfig):
 
 
 class DishBrainConfig(_PulsedConfig):
-    """DishBrain's stimulus condition: predictable pulses after a hit, random pulses and a rest after a miss."""
+    """DishBrain's stimulus condition: predictable pulses for a hit, random pulses and a rest for a miss."""
 
     kind: Literal["dishbrain"] = "dishbrain"
 
@@ -202,7 +202,7 @@ class SilentConfig(OutcomeConfig):
 
 
 class NoFeedbackConfig(FeedbackConfig):
-    """Neither pulses nor pauses; DishBrain's no-feedback condition also has ``task.miss_ends_episode: false``."""
+    """Neither pulses nor pauses; in DishBrain's no-feedback condition the task has no end either."""
 
     kind: Literal["none"] = "none"
 

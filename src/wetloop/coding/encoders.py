@@ -55,8 +55,8 @@ class PlaceRateEncoder:
     @staticmethod
     def _setting(patterns: PatternSet, start: int, stop: int, period_samples: float) -> VoiceSetting:
         return VoiceSetting(
-            SENSORY_VOICE, patterns, Kind.SENSORY, Priority.SENSORY, Update.KEEP_PHASE, Timing.REGULAR, start, stop,
-            period_samples,
+            SENSORY_VOICE, patterns, Kind.SENSORY, Priority.SENSORY, Update.KEEP_PHASE, Timing.REGULAR,
+            start, stop, period_samples,
         )  # fmt: skip
 
 

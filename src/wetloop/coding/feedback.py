@@ -35,8 +35,8 @@ class Earnings:
     def pause(self, earned: Kind, delivered: Kind, tick: Tick) -> int:
         """Return the samples to hold the task, counted from the end of the decision's window.
 
-        What earns random feedback costs its length and the rest, whatever is delivered. Random pulses that were
-        not earned pause the task as long as they last: nobody has to play blind.
+        What earns random feedback costs its length and the rest, whatever is delivered. Random pulses that
+        were not earned pause the task as long as they last: nobody has to play blind.
         """
         delay = tick.plan_sample - tick.stop_sample
         if earned == Kind.RANDOM:

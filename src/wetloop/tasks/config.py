@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class PongConfig(TaskConfig):
     """One-player Pong; lengths are fractions of the field, which is 1 wide and 1 high.
 
-    The crossing time is measured in a published DishBrain session (return trip 5.90 to 5.95 s); the other values
-    are those with which simulated cultures learn.
+    The crossing time is measured in a published DishBrain session (return trip 5.90 to 5.95 s); the other
+    values are those with which simulated cultures learn.
     """
 
     kind: Literal["pong"] = "pong"
@@ -48,8 +48,8 @@ class PongConfig(TaskConfig):
         longest_ms = 1000 * self.crossing_s / (2 * max(1.0, self.max_slope))
         if decision_ms > longest_ms:
             raise ConfigError(
-                f"a decision of {decision_ms:g} ms is too long for a ball that crosses in {self.crossing_s:g} s: "
-                f"shorten it to at most {longest_ms:g} ms or raise task.crossing_s"
+                f"decisions of {decision_ms:g} ms are too long for a ball that crosses in {self.crossing_s:g} s: "
+                f"shorten them to at most {longest_ms:g} ms or raise task.crossing_s"
             )
         return Pong(self, decision_ms, render_mode="rgb_array")
 

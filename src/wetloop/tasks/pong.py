@@ -16,7 +16,7 @@ from wetloop.tasks.config import PongConfig
 Vector = npt.NDArray[np.float32]
 
 PLANE = 1e-9
-"""A ball this near to the paddle's plane or the opposite wall is there: a crossing adds up rounding errors."""
+"""A ball this near to the paddle's plane or the opposite wall is there: rounding adds up over a crossing."""
 
 
 class Pong(gymnasium.Env[Vector, Vector]):
@@ -51,7 +51,7 @@ class Pong(gymnasium.Env[Vector, Vector]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Vector, dict[str, Any]]:
         """Serve from the opposite wall at a random height and slope; a seed also centres the paddle."""
-        super().reset(seed=seed)
+        super().reset(seed=seed, options=options)
         if seed is not None:
             self._paddle = 0.5
         margin = self.config.serve_margin

@@ -1,4 +1,4 @@
-"""Plays a Gymnasium environment decision by decision: holds it, resets it, converts actions and observations."""
+"""Plays a Gymnasium environment: steps, holds and resets it, converts its actions and observations."""
 
 from __future__ import annotations
 
