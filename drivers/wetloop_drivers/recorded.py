@@ -1,8 +1,9 @@
 """Plays the spikes of a recording through the loop; what is stimulated goes nowhere.
 
-Two kinds of HDF5 file are understood: Wetloop's own NWB recordings, and spike lists in the layout of the mouse cultures
-of Charlesworth et al. (Neural Development 2015): ``spikes`` in s, channel after channel, ``sCount`` spikes per channel,
-``epos`` positions in um, ``recordingtime`` start and stop in s. The clock starts at 0 where playing starts.
+Two kinds of HDF5 file are understood: Wetloop's own NWB recordings, and spike lists in the layout of the cultures
+of Charlesworth et al. (Neural Development 2015): ``spikes`` in s, channel after channel, ``sCount`` spikes of each
+channel, ``epos`` positions in um, ``recordingtime`` start and stop in s; spikes outside of it are left out.
+The clock starts at 0 where playing starts.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     from wetloop.core.types import Records
 
 SPIKE_LIST_HZ = 25_000.0
-"""Clock given to spike lists, which hold seconds; the rate of the amplifiers they were recorded with."""
+"""Clock given to spike lists, which hold seconds: the grid on which the times of those cultures lie."""
 CONTACT_UM = 30.0
 """Diameter of the contacts: that of the usual 60-electrode array."""
 LIMITS = StimLimits(
-    max_amplitude_mv=900, max_charge_nc=4, max_charge_density_uc_cm2=900, max_imbalance=0.001, max_electrodes=32,
-    min_interval_ms=4, max_rate_hz=100, max_array_rate_hz=400,
+    max_amplitude_mv=900, max_charge_nc=4, max_charge_density_uc_cm2=900, max_imbalance=0.001,
+    max_electrodes=32, min_interval_ms=4, max_rate_hz=100, max_array_rate_hz=400,
 )  # fmt: skip
-"""A protocol that is tried out on a recording meets the limits that it would meet on a culture."""
+"""A protocol that is tried out on a recording meets the limits of a usual rig."""
 ACCESS_KOHM = 12.0
 """Spreading resistance of such a contact in saline: 0.72 ohm m over twice its diameter (Newman 1966)."""
 
@@ -240,8 +241,12 @@ def _read_nwb(file: h5py.File) -> Records:
 
 def _column(file: h5py.File, name: str) -> Any:
     """Return a whole dataset."""
-    if name not in file:
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
         raise ConfigError(
-            f"source.path: {file.filename} holds no {name!r}: it is neither a Wetloop recording nor a spike list"
+            f"source.path: {file.filename} holds no {name!r}: give a Wetloop recording, or a spike list with "
+            "spikes, sCount, epos and recordingtime"
         )
-    return file[name][()]
+    return found[()]

@@ -48,8 +48,8 @@ class PongConfig(TaskConfig):
         longest_ms = 1000 * self.crossing_s / (2 * max(1.0, self.max_slope))
         if decision_ms > longest_ms:
             raise ConfigError(
-                f"decisions of {decision_ms:g} ms are too long for a ball that crosses in {self.crossing_s:g} s: "
-                f"shorten them to at most {longest_ms:g} ms or raise task.crossing_s"
+                f"decisions of {decision_ms:g} ms are too long for a crossing of {self.crossing_s:g} s: "
+                f"take at most {longest_ms:g} ms or raise task.crossing_s"
             )
         return Pong(self, decision_ms, render_mode="rgb_array")
 

@@ -27,6 +27,7 @@ class Pong(gymnasium.Env[Vector, Vector]):
     miss costs 1.
     """
 
+    metadata = gymnasium.Env.metadata | {"render_modes": ["rgb_array"], "render_fps": 100}
     observation_names = ("ball_x", "ball_y", "ball_vx", "ball_vy", "paddle_y")
     action_names = ("paddle",)
 
@@ -35,7 +36,6 @@ class Pong(gymnasium.Env[Vector, Vector]):
     ) -> None:
         self.config = config or PongConfig()
         self.render_mode = render_mode
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1000 / decision_ms}
         self._dt_s = decision_ms / 1000
         self._speed = 1 / self.config.crossing_s
         self._stride = self.config.paddle_speed * self._dt_s
