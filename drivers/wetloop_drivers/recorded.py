@@ -1,8 +1,8 @@
 """Plays the spikes of a recording through the loop; what is stimulated goes nowhere.
 
-Two kinds of HDF5 file are understood: Wetloop's own NWB recordings, and spike lists in the layout of the cultures
-of Charlesworth et al. (Neural Development 2015): ``spikes`` in s, channel after channel, ``sCount`` spikes of each
-channel, ``epos`` positions in um, ``recordingtime`` start and stop in s; spikes outside of it are left out.
+Two kinds of HDF5 file are understood: Wetloop's own NWB recordings, and spike lists in the layout of the
+cultures of Charlesworth et al. (Neural Development 2015): ``spikes`` in s, channel after channel, ``sCount``
+spikes of each channel, ``epos`` positions in um, ``recordingtime`` start and stop in s.
 The clock starts at 0 where playing starts.
 """
 
