@@ -18,8 +18,8 @@ from wetloop.config.document import (
     dotted,
     entry,
     mapping_node,
-    plain,
     place,
+    plain,
     read_text,
     refusal,
     replace,
@@ -109,7 +109,7 @@ def _is_text(node: yaml.Node) -> bool:
 
 
 def _input_path(node: yaml.Node, field: str, faults: list[Fault]) -> Path | None:
-    """Return the path of an input: in the current folder if it is there, else beside the file that names it."""
+    """Return an input's path: in the current folder if it is there, else beside the file that names it."""
     try:
         here = Path(node.value).expanduser()
         beside = Path(node.start_mark.name).parent / here
