@@ -30,8 +30,8 @@ def advance(
 ) -> None:
     """Take the block [start, start + n_samples): blank, detect, report spikes, decide pulses.
 
-    ``samples`` int16 (n_samples, n_channels) where the rig gives samples, else (0, 0); ``spikes`` SPIKE records ordered
-    by ``known_sample``, none where the rig gives samples.
+    ``samples`` int16 (n_samples, n_channels) where the rig gives samples, else empty; ``spikes`` SPIKE records ordered by
+    ``known_sample``, none where the rig gives samples.
     """
     core, begun = s.core[0], now_ns()
     apply_commands(s, r.commands)
@@ -40,7 +40,7 @@ def advance(
     at, stop, used, n_spikes, n_pulses = start, start + n_samples, 0, 0, 0
     while at < stop:
         end = min(stop, (at // core.frame + 1) * core.frame)
-        if samples.shape[0] > 0:
+        if samples.size > 0:
             n = detect(s.detector, clean(s, samples[at - start : end - start], at), at, s.found, 0)
             n_spikes += report(s, r.spikes, s.found[:n])
         else:
@@ -49,7 +49,7 @@ def advance(
                 used += 1
             n_spikes += report(s, r.spikes, spikes[first:used])
         if end % core.frame == 0:
-            if samples.shape[0] > 0:
+            if samples.size > 0:
                 end_frame(s.detector, core.frame)
             n_pulses += commit_pulses(s, r.pulses, end + core.lead)
         at = end
