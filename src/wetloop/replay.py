@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from wetloop.core.clock import Unpaced
 from wetloop.core.types import SpikeBatch
 from wetloop.engine.feed import RecordedBlocks
 from wetloop.engine.rig import Devices, Rig
-from wetloop.recording.comparison import Comparison
+from wetloop.recording.comparison import Comparison, Rows
 from wetloop.recording.reader import Recording
 from wetloop.session import Session
 
@@ -59,13 +60,14 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
     """
     begun = time.monotonic()
     with Recording(path) as recording:
-        setting = assembly.setting_on(recording.info, from_json(recording.config_json))
+        setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
         engine = assembly.engine_of(setting)
-        blocks = RecordedBlocks(engine, recording.blocks, recording.spikes, recording.samples)
+        rows = Rows.of(recording)
+        blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
         rig = Rig(engine, Devices(blocks, blocks, blocks), setting.table, setting.plan, Unpaced())
-        comparison = Comparison(recording, engine, on_progress)
+        comparison = Comparison(rows, recording, engine, on_progress)
         with rig:
-            Session(rig, assembly.players(setting), comparison).run(len(recording.decisions), threading.Event())
+            Session(rig, assembly.players(setting), comparison).run(len(rows.decisions), threading.Event())
             blocks.finish()
         differences = comparison.finish()
         return VerifyReport(
@@ -101,8 +103,8 @@ def compare(path: Path, config: SessionConfig) -> CompareReport:
     """Decode the recorded spikes with the decoder, layout and seed of ``config``; only decisions in play count."""
     with Recording(path) as recording:
         setting = assembly.setting_on(recording.info, config)
-        decoder, decisions = assembly.players(setting).decoder, recording.decisions
-        spikes = recording.spikes
+        decoder, decisions = assembly.players(setting).decoder, recording.decisions()
+        spikes = recording.spikes()
         edges = np.searchsorted(spikes["known_sample"], decisions["stop_sample"])
         first = int(np.searchsorted(spikes["known_sample"], decisions["start_sample"][:1]).sum())
         actions = np.empty_like(decisions["action"])

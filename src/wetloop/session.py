@@ -33,7 +33,6 @@ class Session:
 
     def run(self, n_decisions: int, stop: threading.Event) -> None:
         """Play until the decisions are made, ``stop`` is set, the source ends or the guard trips."""
-        self.task.start()
         for tick in self.rig.ticks(n_decisions, stop):
             spikes = self.rig.spikes(tick)
             action = self.decoder.decode(spikes, held=self.task.held(tick))

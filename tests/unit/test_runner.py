@@ -22,15 +22,14 @@ def tick(index):
 def pong_until_miss():
     """Return a runner and the number of the decision that follows a miss."""
     runner = TaskRunner(PongConfig(paddle=0.01).build(10.0), seed=1)
-    runner.start()
     for index in range(10_000):
         if runner.step(STAY, tick(index)).terminated:
             return runner, index + 1
     raise AssertionError("a paddle of 1 % never missed")
 
 
-def test_the_start_tells_the_serve():
-    outcome = TaskRunner(PongConfig().build(10.0), seed=1).start()
+def test_the_first_step_serves():
+    outcome = TaskRunner(PongConfig().build(10.0), seed=1).step(STAY, tick(0))
     assert outcome.events == ("serve",)
     assert outcome.playing
     assert outcome.info["episode"] == 0
@@ -74,7 +73,7 @@ def test_a_shorter_hold_does_not_shorten_a_longer_one():
 
 def test_episodes_are_counted():
     runner = TaskRunner(PongConfig(paddle=0.01).build(10.0), seed=1)
-    outcomes = [runner.start(), *(runner.step(STAY, tick(k)) for k in range(5000))]
+    outcomes = [runner.step(STAY, tick(k)) for k in range(5000)]
     ends = sum(outcome.terminated for outcome in outcomes)
     assert ends > 5
     assert outcomes[-1].info["episode"] == runner.episode == ends
@@ -85,7 +84,7 @@ def test_same_seed_same_session():
     games = []
     for _ in range(2):
         runner = TaskRunner(PongConfig().build(10.0), seed=4)
-        games.append([runner.start(), *(runner.step(STAY, tick(k)) for k in range(3000))])
+        games.append([runner.step(STAY, tick(k)) for k in range(3000)])
     assert all((a.observation == b.observation).all() and a[1:] == b[1:] for a, b in zip(*games, strict=True))
 
 
@@ -98,13 +97,13 @@ def test_pong_names_its_columns():
 
 def test_any_gymnasium_task_can_be_played():
     runner = TaskRunner(gymnasium.make("CartPole-v1", max_episode_steps=5), seed=1)
-    first = runner.start()
+    first = runner.step(STAY, tick(0))
     assert first.events == ()
     assert runner.observation_names == tuple(f"observation {i}" for i in range(4))
-    outcomes = [runner.step(np.array([1.0]), tick(k)) for k in range(5)]
+    outcomes = [runner.step(np.array([1.0]), tick(k)) for k in range(1, 6)]
     assert outcomes[0].observation[1] > first.observation[1]  # pushed to the right
     assert outcomes[-1].truncated
-    assert runner.step(STAY, tick(5)).info["episode"] == 1
+    assert runner.step(STAY, tick(6)).info["episode"] == 1
 
 
 @pytest.mark.parametrize(("value", "index"), [(-1.0, 0), (-0.4, 0), (-0.2, 1), (0.3, 1), (0.4, 2), (1.0, 2)])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from wetloop.core.limits import StimLimits
 from wetloop.core.types import Kind, Priority, Timing, Update
 from wetloop.kernels.records import ARMED, DELIVERED, FATES, LATE, LEASE_EXPIRED, NOT_RUNNING, PREEMPTED, RUNNING
 
@@ -132,6 +133,16 @@ def test_feedback_preempts_sensory_pulses_between_its_own(bench):
     assert all(2000 <= t < 4500 for t in times(sensory, PREEMPTED))
     assert not any(2000 <= t < 4500 for t in times(sensory))
     assert len(times(sensory, PREEMPTED)) == 9
+
+
+def test_a_sensory_pulse_just_before_feedback_gives_way(bench):
+    b = bench(limits=StimLimits(min_interval_ms=4.0))
+    b.set(start=500, stop=9000, period=390.0)  # 1670, 2060: the latter 2.4 ms before the train
+    b.set(voice=8, first=8, kind=Kind.PREDICTABLE, priority=Priority.FEEDBACK, start=2110, stop=4610, period=250.0)
+    got = b.run(6000)
+    assert times(got[got["kind"] == Kind.PREDICTABLE]) == list(range(2110, 4610, 250))
+    assert 2060 in times(got, PREEMPTED)
+    assert 1670 in times(got)
 
 
 def test_a_pulse_before_the_frontier_is_late_and_never_delivered(bench):

@@ -133,11 +133,20 @@ def earliest(s: EngineState) -> tuple[int, int, bool]:
 
 @kernel
 def is_preempted(s: EngineState, priority: int, sample: int) -> bool:
-    """Tell whether a voice of higher priority is on at this sample, between its pulses too."""
+    """Tell whether a voice of higher priority is on at this sample, between its pulses too, or about to start.
+
+    About to start means within the guard's least interval: else the guard would refuse the first pulse of a feedback
+    train because of a sensory pulse just before it.
+    """
+    margin, depth = s.guard.limits[0].min_interval, s.pending.shape[1]
     for i in range(s.voices.size):
         v = s.voices[i]
         if v.priority > priority and v.start <= sample < v.stop:
             return True
+        for k in range(v.pending_first, v.pending_last):
+            c = s.pending[i, k % depth]
+            if c.priority > priority and c.start_sample - margin < sample < c.stop_sample:
+                return True
     return False
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from wetloop.recording.log import DecisionRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
@@ -70,17 +70,33 @@ class Stream:
         return self.sentences + ([f"{self.name}: {more} more differences"] if more else [])
 
 
+class Rows(NamedTuple):
+    """What a recording holds, row by row."""
+
+    spikes: Records
+    decisions: Records
+    pulses: Records
+    blocks: Records
+
+    @classmethod
+    def of(cls, recording: Recording) -> Rows:
+        """Read all rows."""
+        return cls(recording.spikes(), recording.decisions(), recording.pulses(), recording.blocks())
+
+
 class Comparison:
     """The log of a replay: compares instead of writing."""
 
-    def __init__(self, recording: Recording, engine: Engine, on_progress: Callable[[float], None] | None) -> None:
+    def __init__(
+        self, rows: Rows, recording: Recording, engine: Engine, on_progress: Callable[[float], None] | None
+    ) -> None:
         rate = recording.info.sampling_frequency
-        self._recording, self._engine, self._on_progress = recording, engine, on_progress
-        self._rows = DecisionRows(recording.decisions.dtype, recording.event_names)
-        self._decisions = Stream("decision", recording.decisions, rate, "stop_sample")
-        self.pulses = Stream("pulse", recording.pulses, rate, "sample_index")
-        self.spikes = Stream("spike", recording.spikes, rate, "sample_index")
-        self._blocks = Stream("block", recording.blocks, rate, "start_sample")
+        self._recorded, self._recording, self._engine, self._on_progress = rows, recording, engine, on_progress
+        self._rows = DecisionRows(rows.decisions.dtype, recording.header["event_names"])
+        self._decisions = Stream("decision", rows.decisions, rate, "stop_sample")
+        self.pulses = Stream("pulse", rows.pulses, rate, "sample_index")
+        self.spikes = Stream("spike", rows.spikes, rate, "sample_index")
+        self._blocks = Stream("block", rows.blocks, rate, "start_sample")
         self.decisions = 0
 
     def decision(
@@ -97,23 +113,25 @@ class Comparison:
         self.spikes.add(self._engine.recorded_spikes.take())
         self._blocks.add(self._engine.recorded_blocks.take())
         if self._on_progress is not None:
-            self._on_progress(self.decisions / max(1, len(self._recording.decisions)))
+            self._on_progress(self.decisions / max(1, len(self._recorded.decisions)))
 
     def finish(self) -> list[str]:
         """Return every difference found, as sentences; none if the replay agrees."""
         self._compare()
         streams = (self.spikes, self._decisions, self.pulses, self._blocks)
-        return [*self._altered_spikes(), *(s for stream in streams for s in stream.finish())]
+        altered = self._altered_spikes() if self._recording.complete else []
+        return [*altered, *(s for stream in streams for s in stream.finish())]
 
-    def _altered_spikes(self) -> Iterator[str]:
+    def _altered_spikes(self) -> list[str]:
         """Name the spikes on which the file's two tables disagree: one of the two was altered."""
-        rate = self._recording.info.sampling_frequency
-        for k, (table, units) in enumerate(self._recording.altered_spikes()):
-            if k == MOST_DIFFERENCES:
-                yield "spike table and units: more differences"
-                return
-            yield f"spike tables disagree: detected_spikes has {_spike(table, rate)}, units has {_spike(units, rate)}"
-
-
-def _spike(spike: tuple[int, int] | None, rate: float) -> str:
-    return "none" if spike is None else f"channel {spike[1]} at {spike[0] / rate:.5f} s (sample {spike[0]})"
+        told, rate = [], self._recording.info.sampling_frequency
+        spikes = self._recorded.spikes
+        for channel, units in enumerate(self._recording.unit_spikes()):
+            table = spikes["sample_index"][spikes["channel_index"] == channel]
+            for name, more, less in (("detected_spikes", table, units), ("units", units, table)):
+                told += [
+                    f"spike on channel {channel} at {sample / rate:.5f} s (sample {sample}) stands in {name} only"
+                    for sample in np.setdiff1d(more, less).tolist()
+                ]
+        more = len(told) - MOST_DIFFERENCES
+        return told[:MOST_DIFFERENCES] + ([f"{more} more spikes stand in one table only"] if more > 0 else [])

@@ -65,6 +65,11 @@ class Writer:
             self._file = self._create(FILTERS[compression])
             self._tables = Tables(self._file, header)
 
+    @property
+    def path(self) -> Path:
+        """File of the recording."""
+        return self._path
+
     def append(  # noqa: PLR0913  (one keyword for each kind of row)
         self,
         *,

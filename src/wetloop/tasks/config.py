@@ -55,3 +55,6 @@ class PongConfig(TaskConfig):
 
     def event_names(self) -> tuple[str, ...]:
         return ("serve", "hit", "miss", "bounce")
+
+    def endless(self) -> PongConfig:
+        return self.model_copy(update={"miss_ends_episode": False})

@@ -57,7 +57,7 @@ class TaskRunner:
         self.action_names = _names(env, "action", n_actions)
         self.observation_names = _names(env, "observation", n_observations)
         self.episode = -1
-        self._over = False
+        self._over = True
         self._hold_until = 0
         self._last: Outcome
 
@@ -71,8 +71,7 @@ class TaskRunner:
         """Length of the observation vector."""
         return len(self.observation_names)
 
-    def start(self) -> Outcome:
-        """Begin an episode; the session calls this once, before the first step."""
+    def _begin(self) -> Outcome:
         observation, info = self._env.reset(seed=self._seed)
         self._seed, self._over = None, False
         self.episode += 1
@@ -87,11 +86,11 @@ class TaskRunner:
         return tick.stop_sample < self._hold_until
 
     def step(self, action: Action, tick: Tick) -> Outcome:
-        """Return what the task answers; a decision that begins an episode ignores the action."""
+        """Return what the task answers; a decision that begins an episode (the first does) ignores the action."""
         if tick.stop_sample < self._hold_until:
             return self._pause()
         if self._over:
-            return self.start()
+            return self._begin()
         observation, reward, terminated, truncated, info = self._env.step(self._to_action(action))
         self._over = terminated or truncated
         return self._tell(observation, float(reward), terminated=terminated, truncated=truncated, info=info)
