@@ -125,7 +125,7 @@ def devices_of(source: Source, engine: Engine, *, keep_samples: bool) -> Devices
 
     if not isinstance(source, Stimulator):
         raise ConfigError(f"source {source.info.name} cannot stimulate: choose a source that is also a stimulator")
-    return Devices.joined(engine, source, source, keep_samples=keep_samples)
+    return Devices(engine, source, source, keep_samples=keep_samples)
 
 
 def rig_of(setting: Setting, devices: Devices, engine: Engine, *, accelerated: bool) -> Rig:

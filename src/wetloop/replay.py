@@ -15,7 +15,7 @@ from wetloop.config import from_json
 from wetloop.core.clock import Unpaced
 from wetloop.core.types import SpikeBatch
 from wetloop.engine.feed import RecordedBlocks
-from wetloop.engine.rig import Devices, Rig
+from wetloop.engine.rig import Rig
 from wetloop.recording.comparison import Comparison, Rows
 from wetloop.recording.reader import Recording
 from wetloop.session import Session
@@ -64,7 +64,7 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
         engine = assembly.engine_of(setting)
         rows = Rows.of(recording)
         blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
-        rig = Rig(engine, Devices(blocks, blocks, blocks), setting.table, setting.plan, Unpaced())
+        rig = Rig(engine, blocks, setting.table, setting.plan, Unpaced())
         comparison = Comparison(rows, recording, engine, on_progress)
         with rig:
             Session(rig, assembly.players(setting), comparison).run(len(rows.decisions), threading.Event())

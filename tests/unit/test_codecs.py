@@ -66,7 +66,7 @@ def outcome(*events, x=0.5, y=0.5, paddle=0.5, playing=True, terminated=False):
 
 def later(decisions):
     return Tick(
-        TICK.index + decisions,
+        TICK.decision_index + decisions,
         TICK.start_sample + decisions * DECISION,
         TICK.stop_sample + decisions * DECISION,
         TICK.plan_sample + decisions * DECISION,

@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 1 << 16
 
 
 class RecordedBlocks:
-    """Source, stimulator and stepper of a replay; what is stimulated goes nowhere.
+    """The hardware of a replay; what is stimulated goes nowhere.
 
     Parameters
     ----------
@@ -94,9 +94,6 @@ class RecordedBlocks:
 
     def prepare(self, table: PatternTable) -> None:
         """Take the table and forget it."""
-
-    def trigger(self, pattern: int, at_sample: int) -> None:
-        """Deliver nothing."""
 
     def silence(self) -> None:
         """Do nothing."""

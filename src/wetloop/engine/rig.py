@@ -89,32 +89,56 @@ class Plan(NamedTuple):
     lease: int
 
 
-class Devices(NamedTuple):
-    """What delivers blocks, what delivers pulses, and what moves both forward with the engine."""
+class Hardware(Stepper, Protocol):
+    """What a rig is made of: opened, loaded with patterns, stepped, silenced and closed, in this order."""
 
-    source: Source
-    stimulator: Stimulator
-    stepper: Stepper
+    def open(self) -> None:
+        """Connect."""
 
-    @classmethod
-    def joined(cls, engine: Engine, source: Source, stimulator: Stimulator, *, keep_samples: bool) -> Devices:
-        """Join devices by compiled stepping where the source offers it, else block by block."""
-        if isinstance(source, CompiledSource):
-            return cls(source, stimulator, source.stepper(engine, keep_samples=keep_samples))
-        return cls(source, stimulator, BlockStepper(engine, source, stimulator, keep_samples=keep_samples))
+    def prepare(self, table: PatternTable) -> None:
+        """Load the patterns."""
+
+    def silence(self) -> None:
+        """Deliver nothing from now on."""
+
+    def close(self) -> None:
+        """Let go of everything; may be called twice."""
+
+
+class Devices:
+    """A source and a stimulator, stepped in compiled code where the source offers it, else block by block."""
+
+    def __init__(self, engine: Engine, source: Source, stimulator: Stimulator, *, keep_samples: bool) -> None:
+        self._source, self._stimulator = source, stimulator
+        stepper: Stepper = (
+            source.stepper(engine, keep_samples=keep_samples)
+            if isinstance(source, CompiledSource)
+            else BlockStepper(engine, source, stimulator, keep_samples=keep_samples)
+        )
+        self.start, self.run_until, self.samples = stepper.start, stepper.run_until, stepper.samples
+        self.prepare, self.silence = stimulator.prepare, stimulator.silence
+
+    def open(self) -> None:
+        """Connect the source; the stimulator connects when it is prepared."""
+        self._source.open()
+
+    def close(self) -> None:
+        """Close both, the stimulator first."""
+        self._stimulator.close()
+        self._source.close()
 
 
 class Rig:
     """Source, engine and stimulator behind one face."""
 
-    def __init__(self, engine: Engine, devices: Devices, table: PatternTable, plan: Plan, pace: Pace) -> None:
-        self.engine, self._devices, self._table, self._plan, self._pace = engine, devices, table, plan, pace
+    def __init__(self, engine: Engine, hardware: Hardware, table: PatternTable, plan: Plan, pace: Pace) -> None:
+        self.engine, self._hardware, self._table, self._plan, self._pace = engine, hardware, table, plan, pace
 
     def __enter__(self) -> Self:
         """Connect, load the patterns, arm and run."""
         try:
-            self._devices.source.open()
-            self._devices.stimulator.prepare(self._table)
+            self._hardware.open()
+            self._hardware.prepare(self._table)
         except BaseException:
             self.close()
             raise
@@ -132,12 +156,11 @@ class Rig:
     def ticks(self, n_decisions: int, stop: threading.Event) -> Iterator[Tick]:
         """Advance decision by decision, until ``n_decisions`` are made, ``stop`` is set or the source ends."""
         plan = self._plan
-        stepper = self._devices.stepper
-        end = stepper.start()
+        end = self._hardware.start()
         for index in range(n_decisions):
             start, end = end, end + plan.decision
             try:
-                stepper.run_until(end)
+                self._hardware.run_until(end)
             except EOFError:
                 return
             yield Tick(index, start, end, end + plan.ahead, self._pace.wait(end))
@@ -176,14 +199,13 @@ class Rig:
 
     def samples(self) -> Samples:
         """Return the raw samples delivered since the last call; empty where they are not kept."""
-        return self._devices.stepper.samples()
+        return self._hardware.samples()
 
     def silence(self) -> None:
         """Stop all stimulation now and disarm."""
-        self._devices.stimulator.silence()
+        self._hardware.silence()
         self.engine.change_state(DISARMED)
 
     def close(self) -> None:
         """Let go of the hardware."""
-        self._devices.stimulator.close()
-        self._devices.source.close()
+        self._hardware.close()

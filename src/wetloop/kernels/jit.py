@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 import numba.extending
@@ -37,13 +37,12 @@ def cache_folder() -> Path | None:
 
 CACHE = cache_folder()
 if CACHE is not None:
-    numba.config.CACHE_DIR = str(CACHE)
+    vars(numba.config)["CACHE_DIR"] = str(CACHE)
 
 
 def kernel(function: F) -> F:
     """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible."""
-    compiled: F = numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function)
-    return compiled
+    return cast("F", numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function))
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

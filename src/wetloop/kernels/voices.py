@@ -85,7 +85,7 @@ def switch(s: EngineState, voice: int) -> None:
     start = switch_sample(s, voice)
     c = s.pending[voice, v.pending_first % s.pending.shape[1]]
     period = max(c.period_samples, 1.0)
-    first = np.float64(start)
+    first = float(start)
     if c.timing == POISSON:
         first += exponential(c.seed, 0) * period
     elif c.update == KEEP_PHASE:
@@ -105,20 +105,20 @@ def keep_phase(s: EngineState, voice: int, at: int, period: float) -> float:
         return at + period
     if v.on and v.period == period and v.next >= at:
         return float(v.next)
-    left = (v.next - min(np.float64(at), np.float64(v.stop))) / v.period
+    left = float((v.next - min(float(at), float(v.stop))) / v.period)
     return at + min(max(left, 0.0), 1.0) * period
 
 
 @kernel
 def due_sample(v: Record) -> int:
     """Return the sample of a voice's next pulse."""
-    return np.int64(np.floor(v.next + 0.5))
+    return int(np.floor(v.next + 0.5))
 
 
 @kernel
 def earliest(s: EngineState) -> tuple[int, int, bool]:
     """Return (voice, sample, is a switch) of what comes next: switches first, then by priority, then by voice."""
-    who, due, is_switch = -1, NEVER, False
+    who, due, is_switch = -1, int(NEVER), False
     for i in range(s.voices.size):
         at = switch_sample(s, i)
         if at < due or (at == due and not is_switch and at < NEVER):

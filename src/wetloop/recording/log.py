@@ -56,7 +56,7 @@ class DecisionRows:
         for name in outcome.events:
             events |= self._bits[name]
         self._rows[self._n] = (
-            tick.index, tick.start_sample, tick.stop_sample, serial, len(spikes), zlib.crc32(spikes),
+            tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), zlib.crc32(spikes.data),
             outcome.playing, outcome.terminated, outcome.truncated, events, outcome.reward, tick.lateness_us,
             action, outcome.observation,
         )  # fmt: skip
@@ -86,7 +86,7 @@ class RecordingLog:
     ) -> None:
         """Take note of one decision, and write what is due."""
         if self._rows.add(tick, batch, action, outcome, serial) or (
-            not tick.index % 16 and time.monotonic() - self._flushed_s > FLUSH_S
+            not tick.decision_index % 16 and time.monotonic() - self._flushed_s > FLUSH_S
         ):
             self.flush()
 

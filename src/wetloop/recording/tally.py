@@ -48,7 +48,7 @@ class Tally:
         self.late_decisions += tick.lateness_us > LATE_US
         if outcome.events or outcome.terminated or outcome.truncated:
             self._score(outcome)
-        if not tick.index % PROGRESS_EVERY:
+        if not tick.decision_index % PROGRESS_EVERY:
             self._on_progress(self)
 
     def _score(self, outcome: Outcome) -> None:
