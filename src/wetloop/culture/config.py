@@ -157,7 +157,9 @@ class StimulationConfig(_Model):
     @model_validator(mode="after")
     def _radius_grows(self) -> Self:
         if self.radius_at_double_mm < self.radius_mm:
-            raise ValueError(f"radius_at_double_mm {self.radius_at_double_mm:g} is under radius_mm {self.radius_mm:g}")
+            raise ValueError(
+                f"radius_at_double_mm {self.radius_at_double_mm:g} is under radius_mm {self.radius_mm:g}"
+            )
         return self
 
 
@@ -237,7 +239,9 @@ class CultureConfig(SimulatedRigConfig):
     @model_validator(mode="after")
     def _cells_suffice(self) -> Self:
         if self.network.synapses_per_cell >= self.cells:
-            raise ValueError(f"synapses_per_cell {self.network.synapses_per_cell} needs more than {self.cells} cells")
+            raise ValueError(
+                f"synapses_per_cell {self.network.synapses_per_cell} needs more than {self.cells} cells"
+            )
         return self
 
     def build(self, seed: int) -> SimulatedCulture:

@@ -66,7 +66,9 @@ def place_cells(config: CultureConfig, electrodes_um: Floats, rng: np.random.Gen
     )
 
 
-def wire(config: NetworkConfig, cells: Cells, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+def wire(
+    config: NetworkConfig, cells: Cells, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
     """Return targets, delays in ms and weights in mV of every cell's synapses, each of shape (n_cells, n_out)."""
     n, e = len(cells.at_mm), cells.excitatory
     targets = np.empty((n, config.synapses_per_cell), np.int64)
@@ -78,7 +80,9 @@ def wire(config: NetworkConfig, cells: Cells, rng: np.random.Generator) -> tuple
         far_share = config.long_range_share if e[i] else 0.0
         chance = near / near.sum() * (1 - far_share) + far_share / n
         chance[i] = 1e-300
-        targets[i] = np.argpartition(rng.exponential(1, n) / chance, config.synapses_per_cell)[: targets.shape[1]]
+        targets[i] = np.argpartition(rng.exponential(1, n) / chance, config.synapses_per_cell)[
+            : targets.shape[1]
+        ]
         distance_mm[i] = apart[targets[i]]
     delay = np.maximum(1, np.round(config.synapse_delay_ms + distance_mm / config.axon_speed_mm_per_ms))
     pre, post = e[:, None], e[targets]
@@ -101,7 +105,9 @@ def build_network(
     weight_mv = np.zeros(landing.shape, np.float32)
     landing[slot], weight_mv[slot] = delay * n + slot[targets], weight
     bias, threshold = np.zeros(n, np.float32), np.full(n, np.inf, np.float32)
-    bias[slot] = rng.normal(c.bias_mv, c.bias_spread_mv, config.cells) + np.where(cells.excitatory, 0, c.bias_inhibitory_mv)
+    bias[slot] = rng.normal(c.bias_mv, c.bias_spread_mv, config.cells) + np.where(
+        cells.excitatory, 0, c.bias_inhibitory_mv
+    )
     threshold[slot] = rng.normal(c.threshold_mv, c.threshold_spread_mv, config.cells)
     state = np.zeros((6, n), np.float32)
     state[V, slot], state[RESOURCE] = rng.uniform(0, 10, config.cells), 1
@@ -140,7 +146,11 @@ def _network_core(config: CultureConfig, cells: Cells, noise: np.random.Generato
     core["drift_decay"] = _decay(c.drift_tau_ms)
     core["drift_step_mv"] = c.drift_mv * np.sqrt(1 - _decay(c.drift_tau_ms) ** 2)
     core["membrane_e"], core["membrane_i"] = _decay(c.membrane_tau_e_ms), _decay(c.membrane_tau_i_ms)
-    core["ampa"], core["slow"], core["gaba"] = _decay(c.ampa_tau_ms), _decay(c.slow_tau_ms), _decay(c.gaba_tau_ms)
+    core["ampa"], core["slow"], core["gaba"] = (
+        _decay(c.ampa_tau_ms),
+        _decay(c.slow_tau_ms),
+        _decay(c.gaba_tau_ms),
+    )
     core["adaptation"], core["recovery"] = _decay(c.adaptation_tau_ms), 1 - _decay(c.depression_tau_ms)
     core["slow_share"], core["adaptation_mv"] = c.slow_share, c.adaptation_mv
     core["depression_share"], core["mini_mv"] = c.depression_share, c.mini_mv / _decay(c.ampa_tau_ms)
@@ -152,7 +162,11 @@ def _decay(tau_ms: float) -> float:
 
 
 def build_electrodes(
-    config: CultureConfig, cells: Cells, electrodes_um: Floats, rng: np.random.Generator, noise: np.random.Generator
+    config: CultureConfig,
+    cells: Cells,
+    electrodes_um: Floats,
+    rng: np.random.Generator,
+    noise: np.random.Generator,
 ) -> Electrodes:
     """Return what the electrodes see: amplitudes halve every ``half_distance_um``."""
     c, frame, n_channels = config.electrodes, config.frame_samples, len(electrodes_um)
@@ -202,7 +216,11 @@ def build_carry(config: CultureConfig, n_channels: int) -> Carry:
 
 
 def build_state(
-    config: CultureConfig, cells: Cells, electrodes_um: Floats, rng: np.random.Generator, noise: np.random.Generator
+    config: CultureConfig,
+    cells: Cells,
+    electrodes_um: Floats,
+    rng: np.random.Generator,
+    noise: np.random.Generator,
 ) -> CultureState:
     """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` all that changes from day to day."""
     return CultureState(

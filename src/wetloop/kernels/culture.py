@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.electrodes import (
     Electrodes,
     add_artefacts,
@@ -55,9 +56,15 @@ class CultureState(NamedTuple):
 
 @kernel
 def step_ms(
-    state: CultureState, pulses: Records, n_pulses: int, samples: Samples, row: int, spikes: Records, n_spikes: int
+    state: CultureState,
+    pulses: Records,
+    n_pulses: int,
+    samples: Samples,
+    row: int,
+    spikes: Records,
+    n_spikes: int,
 ) -> int:
-    """Simulate the next millisecond.
+    """Simulate the next millisecond; a kernel that calls this in a loop should have borrowed the state.
 
     Parameters
     ----------
@@ -114,6 +121,7 @@ def make_packet(
     spikes
         Room for one spike per channel and started millisecond.
     """
+    state = borrowed(state)
     core, carry = state.network.core[0], state.carry.core[0]
     done, first, n_spikes = np.int64(0), np.int64(0), np.int64(0)
     while done < n_samples:
@@ -139,7 +147,9 @@ def fill_carry(state: CultureState, pulses: Records, n_pulses: int) -> None:
 
 
 @kernel
-def deliver_carry(state: CultureState, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int) -> int:
+def deliver_carry(
+    state: CultureState, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int
+) -> int:
     """Move the next ``n`` samples of the carried millisecond, or their spikes, into a packet."""
     carry, held = state.carry.core[0], state.carry
     first = state.network.core[0].frame_samples - carry.n_samples

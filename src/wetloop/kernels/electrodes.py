@@ -72,7 +72,9 @@ class Electrodes(NamedTuple):
 
 
 @kernel
-def detect_spikes(e: Electrodes, net: Network, n_fired: int, start_sample: int, spikes: Records, n_spikes: int) -> int:
+def detect_spikes(
+    e: Electrodes, net: Network, n_fired: int, start_sample: int, spikes: Records, n_spikes: int
+) -> int:
     """Append the spikes that noise leaves over threshold, by time then channel; 1 ms apart on a channel, else they merge."""
     core, n_pairs = e.core[0], e.seen_uv.size
     order_by_time(e, net, n_fired)
@@ -156,7 +158,9 @@ def render_samples(e: Electrodes, start_sample: int, samples: Samples, row: int)
 
 
 @kernel
-def add_artefacts(e: Electrodes, start_sample: int, pulses: Records, n_pulses: int, samples: Samples, row: int) -> None:
+def add_artefacts(
+    e: Electrodes, start_sample: int, pulses: Records, n_pulses: int, samples: Samples, row: int
+) -> None:
     """Add to one frame what pulses of this and earlier frames leave on the amplifiers, up to the rails."""
     core, q = e.core[0], 0
     for t in range(core.frame_samples):

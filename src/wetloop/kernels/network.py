@@ -91,7 +91,12 @@ def normal(seed: int, counter: int) -> float:
     """Return a nearly normal number (mean 0, variance 1, within +-3.46): the sum of four uniform ones."""
     bits = mix(seed, counter)
     low = np.uint64(0xFFFF)
-    total = (bits & low) + ((bits >> np.uint64(16)) & low) + ((bits >> np.uint64(32)) & low) + (bits >> np.uint64(48))
+    total = (
+        (bits & low)
+        + ((bits >> np.uint64(16)) & low)
+        + ((bits >> np.uint64(32)) & low)
+        + (bits >> np.uint64(48))
+    )
     return (np.float64(total) - 131070.0) / 37837.22725613459
 
 
@@ -139,7 +144,12 @@ def integrate(net: Network, first: int, stop: int, membrane: float, drift_mv: fl
     core, state, n = net.core[0], net.state, net.bias_mv.size
     excitation = (core.ms * n) % net.arriving.shape[1]
     inhibition = net.arriving.shape[1] + excitation
-    k_ampa, k_slow, k_gaba, k_adaptation = splat(core.ampa), splat(core.slow), splat(core.gaba), splat(core.adaptation)
+    k_ampa, k_slow, k_gaba, k_adaptation = (
+        splat(core.ampa),
+        splat(core.slow),
+        splat(core.gaba),
+        splat(core.adaptation),
+    )
     k_recovery, k_membrane, share = splat(core.recovery), splat(membrane), splat(core.slow_share)
     drift, tiny, one = splat(drift_mv), splat(TINY), splat(np.float32(1.0))
     for i in range(first, stop, LANES):

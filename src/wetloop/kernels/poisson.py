@@ -1,0 +1,56 @@
+"""Independent Poisson spike trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wetloop.kernels.electrodes import insert_spike
+from wetloop.kernels.jit import kernel
+from wetloop.kernels.random import exponential, mix
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@kernel
+def draw_spikes(
+    seed: int,
+    interval_samples: float,
+    due: npt.NDArray[np.float64],
+    n_drawn: npt.NDArray[np.int64],
+    stop_sample: int,
+    amplitude_uv: float,
+    spikes: npt.NDArray[np.void],
+) -> int:
+    """Append the spikes before ``stop_sample``, by time then channel, until ``spikes`` is full.
+
+    Parameters
+    ----------
+    interval_samples
+        Mean interval of a train, samples.
+    due, n_drawn
+        Next spike of each channel (samples, with fraction) and intervals drawn for it so far, shape (n_channels,).
+
+    Returns
+    -------
+    int
+        Number of spikes; if it equals ``len(spikes)``, there may be more: call again.
+    """
+    n_spikes = np.int64(0)
+    while n_spikes < spikes.size:
+        channel = np.int64(0)
+        for c in range(1, due.size):
+            if due[c] < due[channel]:
+                channel = np.int64(c)
+        if due[channel] >= stop_sample:
+            break
+        if n_drawn[channel] > 0:
+            insert_spike(spikes, n_spikes, np.int64(due[channel]), np.int32(channel), amplitude_uv)
+            n_spikes += 1
+        due[channel] += interval_samples * exponential(
+            np.int64(mix(seed, channel) >> np.uint64(1)), n_drawn[channel]
+        )
+        n_drawn[channel] += 1
+    return n_spikes
