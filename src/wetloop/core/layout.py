@@ -46,7 +46,7 @@ class LayoutConfig(BaseModel):
     motor: Literal["checkerboard", "halves"] = "checkerboard"
     """Motor regions: interleaved like a checkerboard, or left and right half."""
     block_um: float | None = Field(None, gt=0)
-    """Edge of a checkerboard field, um; by default the electrode pitch."""
+    """Edge of a checkerboard field, um; by default, and at least, the electrode pitch."""
     guard_um: float | None = Field(None, ge=0)
     """Least distance in y between sensory and motor electrodes, um; by default 1.5 pitches."""
     flip: bool = False
@@ -60,7 +60,7 @@ class LayoutConfig(BaseModel):
         guard = 1.5 * pitch if self.guard_um is None else self.guard_um
         motor = where[:, 1] >= where[list(sensory), 1].max() + guard
         if self.motor == "checkerboard":
-            field = np.floor((where - where.min(axis=0)) / (self.block_um or pitch) + 0.25).astype(int)
+            field = np.floor((where - where.min(axis=0)) / max(self.block_um or pitch, pitch) + 0.25).astype(int)
             side = field.sum(axis=1) % 2
         else:
             side = (where[:, 0] > np.median(where[motor, 0])).astype(int) if motor.any() else np.zeros(len(where), int)

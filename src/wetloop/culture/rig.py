@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from wetloop.core.guard import Pattern, PatternTable, Pulse
     from wetloop.culture.config import CultureConfig, SimulatedRigConfig, StimulationConfig
+    from wetloop.engine.engine import Engine
+    from wetloop.engine.rig import Stepper
     from wetloop.kernels.culture import CultureState
 
     Floats = npt.NDArray[np.float64]
@@ -94,6 +96,11 @@ class SimulatedCulture:
         self.state: CultureState = build_state(config, self.cells, self._electrodes_um, rng, noise)
         self._triggered: list[tuple[int, int]] = []
         self._n_patterns = 0
+
+    def stepper(self, engine: Engine, *, keep_samples: bool) -> Stepper:
+        from wetloop.culture.stepper import CultureStepper
+
+        return CultureStepper(engine, self, keep_samples=keep_samples)
 
     def open(self) -> None:
         while self._next_sample < 0:

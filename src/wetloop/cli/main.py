@@ -1,0 +1,87 @@
+"""The ``wetloop`` command: maps every refusal to one readable paragraph and an exit code."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import click
+import typer
+
+from wetloop import __version__
+from wetloop.cli.drivers import drivers
+from wetloop.cli.inspect import inspect
+from wetloop.cli.new_config import new_config
+from wetloop.cli.replay import replay
+from wetloop.cli.run import run
+from wetloop.core.errors import WetloopError
+
+INTERRUPTED = 130
+EPILOG = (
+    "Exit codes: 0 done, 1 the answer is no, 2 bad usage or configuration, 3 rig or driver failed, "
+    "4 guard tripped, 5 recording failed, 130 interrupted (file closed properly)."
+)
+
+app = typer.Typer(
+    name="wetloop",
+    help="Closed-loop control server for cultured neurons on a microelectrode array.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command()(replay)
+app.command()(inspect)
+app.command("new-config")(new_config)
+app.command()(drivers)
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001  (typer's signature of an option callback)
+    if value:
+        typer.echo(f"wetloop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Closed-loop control server for cultured neurons on a microelectrode array."""
+    _ = version, debug
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        return app(arguments, prog_name="wetloop", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except WetloopError as error:
+        _complain(str(error), debug=debug)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001  (the last resort: one line instead of a traceback)
+        hint = "" if debug else "\nThis is a bug in Wetloop or in a plug-in; --debug shows where."
+        _complain(f"unexpected {type(error).__name__}: {error}{hint}", debug=debug)
+        return 1
+
+
+def _complain(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"wetloop: {message}", err=True)

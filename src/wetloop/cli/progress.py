@@ -1,0 +1,78 @@
+"""How far a session has come: a bar on a terminal, a line every few seconds elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wetloop.session import Progress
+
+    Report = Callable[[Progress], None]
+
+BAR_EVERY_S = 0.2
+LINE_EVERY_S = 5.0
+
+
+@contextmanager
+def progress_view(duration_s: float, *, quiet: bool) -> Iterator[Report | None]:
+    """Give what a session is to call; nothing at all if ``quiet``."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(duration_s) as report:
+            yield every(BAR_EVERY_S, report)
+    else:
+        yield every(LINE_EVERY_S, _line)
+
+
+def every(interval_s: float, report: Report, clock: Callable[[], float] = time.monotonic) -> Report:
+    """Return a report that passes on at most one call per interval of wall time."""
+    due = clock() + interval_s
+
+    def throttled(progress: Progress) -> None:
+        nonlocal due
+        now = clock()
+        if now >= due:
+            due = now + interval_s
+            report(progress)
+
+    return throttled
+
+
+def score(progress: Progress) -> str:
+    """Return the events so far, and the late decisions if there are any, in words."""
+    counts = {**progress.events, "late decisions": progress.late_decisions}
+    return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "no events yet"
+
+
+@contextmanager
+def _bar(duration_s: float) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    console = Console(stderr=True, highlight=False)
+    with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("starting", total=duration_s)
+
+        def report(progress: Progress) -> None:
+            bar.update(task, completed=progress.rig_s, description=score(progress), refresh=True)
+
+        yield report
+
+
+def _line(progress: Progress) -> None:
+    typer.echo(f"{progress.rig_s:.0f} of {progress.duration_s:.0f} s: {score(progress)}", err=True)

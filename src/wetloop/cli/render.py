@@ -1,0 +1,72 @@
+"""Results as tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from wetloop.cli.output import worded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import RenderableType
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table; columns whose name ends in ``>`` are aligned to the right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for column in columns:
+        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left")
+    return made
+
+
+def summary_view(summary: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield what is shown at the end of a session; ``summary`` is a session's ``Summary.to_dict()``."""
+    yield facts(f"Session {summary['ended']}", dict(_summary_facts(summary)))
+    if any(summary["pulses"].values()):
+        yield pulses_table(summary["pulses"])
+    if not summary["reacts"]:
+        yield Text(
+            "Note: a recorded culture cannot react; this score says nothing about learning.", style="yellow"
+        )
+    yield Text(f"Recording: {summary['file'] or 'none'}")
+
+
+def facts(title: str, values: Mapping[str, object]) -> Table:
+    """Return a two-column table of names and values."""
+    made = table("", "", title=title)
+    made.show_header = False
+    for name, value in values.items():
+        made.add_row(name, worded(value))
+    return made
+
+
+def pulses_table(pulses: Mapping[str, Mapping[str, int]]) -> Table:
+    """Return the number of pulses by kind and by what became of them; empty columns are left out."""
+    fates = list(dict.fromkeys(fate for counts in pulses.values() for fate, n in counts.items() if n))
+    made = table("pulses", *(f"{fate.replace('_', ' ')}>" for fate in fates))
+    for kind, counts in pulses.items():
+        made.add_row(kind, *(str(counts.get(fate, 0)) for fate in fates))
+    return made
+
+
+def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    yield "condition", f"{summary['condition']} on {summary['source']}"
+    yield "rallies", summary["rallies"]
+    yield "mean rally length", _number(summary["mean_rally_length"], "hits")
+    yield "aces", _number(summary["aces_percent"], "%")
+    yield "long rallies", _number(summary["long_rallies_percent"], "%")
+    yield "events", ", ".join(f"{name} {n}" for name, n in summary["events"].items()) or None
+    yield "spikes", summary["spikes"]
+    yield "decisions", f"{summary['decisions']}, {summary['late_decisions']} late"
+    yield "lost samples", summary["lost_samples"]
+    yield "rig time", _number(summary["duration_s"], "s")
+    if summary["wall_s"]:
+        yield "speed", f"{summary['duration_s'] / summary['wall_s']:.3g} x real time"
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "none" if value is None else f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"

@@ -1,0 +1,95 @@
+"""``wetloop run``: one session, or with ``--dry-run`` what it would do."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from wetloop.config import SessionConfig
+
+EXIT_CODES = {"interrupted": 130, "tripped": 4}
+STOPPING = b"\nstopping: stimulation goes off and the file is completed (again to stop at once)\n"
+
+
+def run(  # noqa: PLR0913  (typer: one parameter per option)
+    config: Annotated[Path, typer.Argument(help="Configuration file (YAML); wetloop new-config writes one.")],
+    *,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a value, such as task.paddle=0.4; may be repeated."
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Length of the session, such as 90s, 20min or 1h.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Experimental arm, such as stimulus, silent or rest.")
+    ] = None,
+    accelerated: Annotated[
+        bool, typer.Option("--accelerated", help="As fast as the simulation goes, not in real time.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; stimulate and write nothing.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Run a session; it ends with a summary and the recording's name.
+
+    Ctrl-C ends it early with stimulation off and a complete file; twice, at once.
+    """
+    from wetloop.config import load_config
+
+    given = {"duration": duration, "seed": seed, "condition": condition}
+    own = [f"{name}={value}" for name, value in given.items() if value is not None]
+    settings = load_config(config, [*(overrides or ()), *own])
+    if dry_run:
+        from wetloop.cli.dry_run import rehearse
+
+        rehearse(settings, json=json)
+    else:
+        _session(settings, accelerated=accelerated, json=json, quiet=quiet)
+
+
+def _session(settings: "SessionConfig", *, accelerated: bool, json: bool, quiet: bool) -> NoReturn:
+    from wetloop.cli.output import echo_json, show
+    from wetloop.cli.progress import progress_view
+    from wetloop.cli.render import summary_view
+    from wetloop.session import run_session
+
+    with stop_on_signal() as stop, progress_view(settings.duration, quiet=quiet) as report:
+        summary = run_session(settings, accelerated=accelerated, on_progress=report, stop=stop)
+    result = summary.to_dict()
+    if json:
+        echo_json(result)
+    else:
+        show(*summary_view(result))
+    raise typer.Exit(EXIT_CODES.get(summary.ended, 0))
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Give an event that the first SIGINT or SIGTERM sets; the second interrupts at once."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        os.write(2, STOPPING)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

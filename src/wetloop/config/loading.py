@@ -1,0 +1,206 @@
+"""From text to SessionConfig and back; every fault at once, each with its place and what to write instead."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from wetloop import registry
+from wetloop.config.document import (
+    OVERRIDE,
+    Fault,
+    assign,
+    compose_mapping,
+    dotted,
+    entry,
+    mapping_node,
+    place,
+    plain,
+    read_text,
+    refusal,
+    replace,
+    text_node,
+    whole,
+)
+from wetloop.config.models import CHOICES, SessionConfig, concrete
+from wetloop.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SessionConfig:
+    """Return the configuration in a YAML file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    overrides
+        Values that replace the file's, each ``"a.b=value"``.
+
+    Raises
+    ------
+    ConfigError
+        Listing every fault as ``file:line:column: field: message``.
+    """
+    return parse_config(read_text(Path(path)), str(path), overrides)
+
+
+def parse_config(text: str, name: str, overrides: Sequence[str] = ()) -> SessionConfig:
+    """Return the configuration in a YAML text; ``name`` is the file it came from and is used in messages."""
+    root = compose_mapping(text, name)
+    faults: list[Fault] = []
+    _expand(root, faults)
+    for override in overrides:
+        assign(root, override)
+        _expand(root, faults)
+    return _validated(plain(root, faults), root, faults)
+
+
+def from_json(text: str) -> SessionConfig:
+    """Return a configuration stored with ``to_json``, as it stands in a recording."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"stored configuration: is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError("stored configuration: expected a mapping")
+    return _validated(data, compose_mapping("", "stored configuration"), [])
+
+
+def to_json(config: SessionConfig) -> str:
+    """Return the whole configuration, defaults included, as JSON."""
+    return json.dumps(config.model_dump(mode="json"), allow_nan=False)
+
+
+def to_yaml(config: SessionConfig) -> str:
+    """Return the whole configuration, defaults included, as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _expand(root: yaml.MappingNode, faults: list[Fault]) -> None:
+    """Write out what is short: ``rig: FILE``, ``encoder: none``, relative paths of input files."""
+    for key, node in [(k.value, v) for k, v in root.value]:
+        if key in CHOICES and _is_text(node):
+            replace(root, key, mapping_node({"kind": node}, node.start_mark))
+        elif key == "rig" and _is_text(node):
+            path = _input_path(node, "rig", faults)
+            replace(root, key, compose_mapping(read_text(path) if path else "", str(path)))
+        elif key == "source" and isinstance(node, yaml.MappingNode):
+            _expand_source(node, faults)
+
+
+def _expand_source(source: yaml.MappingNode, faults: list[Fault]) -> None:
+    found = entry(source, "path")
+    if found and _is_text(found[1]):
+        path = _input_path(found[1], "source.path", faults)
+        replace(source, "path", text_node(str(path), found[1].start_mark))
+
+
+def _is_text(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
+
+
+def _input_path(node: yaml.Node, field: str, faults: list[Fault]) -> Path | None:
+    """Return an input's path: in the current folder if it is there, else beside the file that names it."""
+    try:
+        here = Path(node.value).expanduser()
+        beside = Path(node.start_mark.name).parent / here
+        path = here if place(node.start_mark).startswith(OVERRIDE) or here.exists() else beside
+        if path.exists():
+            return path.resolve()
+        looked = dict.fromkeys(str(p.resolve()) for p in (here, path))
+        faults.append(Fault(node.start_mark, field, f"no such file: {' or '.join(looked)}"))
+    except (OSError, ValueError, RuntimeError) as error:
+        faults.append(Fault(node.start_mark, field, f"is no usable path: {error}"))
+    return None
+
+
+def _validated(data: dict[str, Any], root: yaml.Node, faults: list[Fault]) -> SessionConfig:
+    data = {key: value for key, value in data.items() if value is not None}
+    model = concrete({name: _model_of(name, data, root, faults) for name in CHOICES})
+    try:
+        config = model.model_validate(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise refusal([*faults, *(_explained(root, model, detail) for detail in details)]) from None
+    if faults:
+        raise refusal(faults)
+    return config
+
+
+def _model_of(name: str, data: dict[str, Any], root: yaml.Node, faults: list[Fault]) -> Any:
+    """Return the model that a section's kind names; for an unknown kind add a fault and take anything."""
+    choice, section = CHOICES[name], data.setdefault(name, {})
+    kind = section.setdefault("kind", choice.default) if isinstance(section, dict) else choice.default
+    try:
+        model = registry.find(choice.group, str(kind))
+    except ConfigError as error:
+        faults.append(_located(root, (name, "kind"), str(error)))
+        return Any
+    if not issubclass(model, choice.base):
+        faults.append(_located(root, (name, "kind"), f"{model.__name__} is no {choice.base.__name__}"))
+    return model
+
+
+def _explained(root: yaml.Node, model: type[BaseModel], detail: ErrorDetails) -> Fault:
+    loc, message = detail["loc"], detail["msg"]
+    if detail["type"] == "extra_forbidden":
+        names = _field_names(model, loc[:-1])
+        return _located(root, loc, f"unknown key; {registry.suggest(str(loc[-1]), names)}", at_key=True)
+    if detail["type"] == "missing":
+        return _located(root, loc, "is required")
+    if detail["type"] == "value_error":
+        return _located(root, loc, str(detail["ctx"]["error"]))
+    got = detail["input"]
+    value = "" if isinstance(got, dict | BaseModel) else f" (got {_shown(got)})"
+    return _located(root, loc, f"{message[:1].lower()}{message[1:]}{value}")
+
+
+def _located(root: yaml.Node, loc: Sequence[int | str], message: str, *, at_key: bool = False) -> Fault:
+    """Return the fault at the deepest node on the way to the field."""
+    node, mark, shown = root, whole(root.start_mark.name), []
+    for part in loc:
+        if isinstance(node, yaml.ScalarNode):
+            break
+        shown.append(part)
+        found = entry(node, str(part))
+        if found is None:
+            break
+        key, node = found
+        mark = key.start_mark if at_key else _value_mark(key, node)
+    return Fault(mark, dotted(shown), message)
+
+
+def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
+    """Return where a value stands; a section is best found by its key."""
+    return value.start_mark if isinstance(value, yaml.ScalarNode) else key.start_mark
+
+
+def _field_names(model: object, loc: Sequence[int | str]) -> list[str]:
+    """Return the fields of the model that is reached by this path."""
+    for part in loc:
+        inner = _model_in(model)
+        if inner is None or part not in inner.model_fields:
+            return []
+        model = inner.model_fields[str(part)].annotation
+    found = _model_in(model)
+    return [] if found is None else list(found.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model in ``Model`` or ``Model | None``."""
+    options = [annotation, *get_args(annotation)]
+    return next((x for x in options if isinstance(x, type) and issubclass(x, BaseModel)), None)
+
+
+def _shown(value: object, width: int = 60) -> str:
+    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -1,0 +1,184 @@
+"""What a session is made of; a value's meaning, unit, range and default stand beside it."""
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
+
+from wetloop.core.layout import LayoutConfig
+from wetloop.core.limits import StimLimits
+from wetloop.core.plugin import (
+    DecoderConfig,
+    EncoderConfig,
+    FeedbackConfig,
+    PluginConfig,
+    SourceConfig,
+    TaskConfig,
+)
+from wetloop.engine.detector import DetectionConfig
+
+_DURATION = re.compile(r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|min|h)?")
+_UNIT_S = {None: 1.0, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def seconds(value: object) -> object:
+    """Return ``"90s"``, ``"20min"``, ``"1h"`` or ``"500ms"`` in seconds; other types pass through."""
+    if isinstance(value, bool):
+        raise ValueError("a duration is a number, not true or false")  # noqa: TRY004  (pydantic collects ValueError)
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("write seconds, or a number with ms, s, min or h, such as 90, 90s, 20min or 1h")
+    return float(match[1]) * _UNIT_S[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=1e7, allow_inf_nan=False)]
+BoundLimits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
+"""Limits that are stored without the values that do not bind: infinity has no place in JSON."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class GuardConfig(_Section):
+    """The session's own layer of the stimulation guard; it can only tighten what rig and driver allow."""
+
+    limits: BoundLimits = StimLimits()
+    """Limits of this session; a value left out does not bind."""
+    lease_ms: float = Field(50.0, gt=0, le=10_000, allow_inf_nan=False)
+    """Stimulation falls silent this long after the session's last decision, ms of the rig's clock."""
+    trip_refused_per_s: int | None = Field(None, ge=1)
+    """Trip the guard when it refuses more pulses than this in one second; by default it does not."""
+
+
+class RigConfig(_Section):
+    """What is special about this rig; the path of a YAML file with these keys may stand here instead."""
+
+    name: str | None = None
+    """What the lab calls the rig; written into the recording."""
+    limits: BoundLimits = StimLimits()
+    """Limits of this rig (electrode material, amplifier); a value left out does not bind."""
+
+
+class RecordingConfig(_Section):
+    """Where and how the session is recorded."""
+
+    folder: str = "recordings"
+    """Folder of the recording; made if it does not exist."""
+    name: str | None = Field(None, pattern=r"^[^/\\\x00]+$")
+    """File name without its ending; by default made of date, time and condition."""
+    raw_samples: bool = False
+    """Also keep the raw samples of rigs that deliver them."""
+    compression: Literal["none", "gzip"] = "none"
+    """Compression of the large tables; both can be read everywhere."""
+
+
+class SubjectConfig(_Section):
+    """Who was in the dish; copied into the recording."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    culture_id: str | None = None
+    """Name of the culture, unique in the lab."""
+    species: str | None = None
+    """Species in Latin, such as Rattus norvegicus."""
+    cell_line: str | None = None
+    """Cell line or preparation."""
+    days_in_vitro: int | None = Field(None, ge=0)
+    """Age of the culture, days since plating."""
+    chip_id: str | None = None
+    """Serial number of the electrode array."""
+    operator: str | None = None
+    """Who ran the session."""
+    institution: str | None = None
+    """Where it was run."""
+    notes: str | None = None
+    """Anything else worth keeping."""
+
+
+class SessionConfig(_Section):
+    """A session. Source, task, encoder, decoder and feedback are plug-ins, each chosen by its ``kind``."""
+
+    seed: int = Field(1, ge=0, lt=2**63)
+    """Seed of everything random: the same seed gives the same session."""
+    duration: Duration = 300.0
+    """Length of the session on the rig's clock, s; may be written as 90, 90s, 20min, 1h or 500ms."""
+    decision_ms: int = Field(10, ge=1, le=1000)
+    """Time from one decision to the next, in whole frames of 1 ms."""
+    plan_ms: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False)
+    """How far behind the closing window a program takes effect, ms; by default one decision."""
+    condition: Literal["stimulus", "silent", "no_feedback", "rest", "yoked", "noise"] = "stimulus"
+    """Experimental arm."""
+    source: SourceConfig
+    """Where the activity comes from: a simulated culture, a recording, or a rig."""
+    task: TaskConfig
+    """What the culture plays."""
+    layout: LayoutConfig = LayoutConfig()
+    """Which electrodes show the task and which are read for the action."""
+    encoder: EncoderConfig
+    """How the task is shown to the culture."""
+    decoder: DecoderConfig
+    """How activity becomes an action."""
+    feedback: FeedbackConfig
+    """How outcomes are answered with stimulation."""
+    detection: DetectionConfig = DetectionConfig()
+    """How spikes are found in raw samples; rigs that deliver spikes do not use it."""
+    rig: RigConfig = RigConfig()
+    """The rig's name and limits, or the path of a YAML file with them."""
+    guard: GuardConfig = Field(GuardConfig(), validate_default=True)
+    """The session's limits of stimulation."""
+    recording: RecordingConfig = RecordingConfig()
+    """Where and how the session is recorded."""
+    subject: SubjectConfig = SubjectConfig()
+    """Who is in the dish."""
+
+    @property
+    def plan_ahead_ms(self) -> float:
+        """How far behind the closing window a program takes effect, ms."""
+        return float(self.decision_ms if self.plan_ms is None else self.plan_ms)
+
+    @field_validator("guard")
+    @classmethod
+    def _lease_covers_a_decision(cls, guard: GuardConfig, info: ValidationInfo) -> GuardConfig:
+        decision_ms, plan_ms = info.data.get("decision_ms"), info.data.get("plan_ms")
+        needed = 0 if decision_ms is None else decision_ms + (decision_ms if plan_ms is None else plan_ms)
+        if guard.lease_ms < needed:
+            raise ValueError(
+                f"lease_ms {guard.lease_ms:g} ms is shorter than a decision and its plan ({needed:g} ms): "
+                f"stimulation would fall silent between decisions; set lease_ms to {needed:g} or more"
+            )
+        return guard
+
+
+class Choice(NamedTuple):
+    """A section whose model depends on its ``kind``."""
+
+    group: str
+    default: str
+    base: type[PluginConfig]
+
+
+CHOICES = {
+    "source": Choice("wetloop.sources", "culture", SourceConfig),
+    "task": Choice("wetloop.tasks", "pong", TaskConfig),
+    "encoder": Choice("wetloop.encoders", "place-rate", EncoderConfig),
+    "decoder": Choice("wetloop.decoders", "region-ratio", DecoderConfig),
+    "feedback": Choice("wetloop.feedback", "dishbrain", FeedbackConfig),
+}
+
+
+def concrete(sections: dict[str, Any]) -> type[SessionConfig]:
+    """Return the session's model with these models in place of the plug-ins' base classes."""
+    fields: dict[str, Any] = {name: (model, ...) for name, model in sections.items()}
+    return create_model("SessionConfig", __base__=SessionConfig, **fields)
