@@ -66,9 +66,7 @@ def place_cells(config: CultureConfig, electrodes_um: Floats, rng: np.random.Gen
     )
 
 
-def wire(
-    config: NetworkConfig, cells: Cells, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+def wire(config: NetworkConfig, cells: Cells, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
     """Return targets, delays in ms and weights in mV of every cell's synapses, each of shape (n_cells, n_out)."""
     n, e = len(cells.at_mm), cells.excitatory
     targets = np.empty((n, config.synapses_per_cell), np.int64)
@@ -80,9 +78,7 @@ def wire(
         far_share = config.long_range_share if e[i] else 0.0
         chance = near / near.sum() * (1 - far_share) + far_share / n
         chance[i] = 1e-300
-        targets[i] = np.argpartition(rng.exponential(1, n) / chance, config.synapses_per_cell)[
-            : targets.shape[1]
-        ]
+        targets[i] = np.argpartition(rng.exponential(1, n) / chance, config.synapses_per_cell)[: targets.shape[1]]
         distance_mm[i] = apart[targets[i]]
     delay = np.maximum(1, np.round(config.synapse_delay_ms + distance_mm / config.axon_speed_mm_per_ms))
     pre, post = e[:, None], e[targets]
@@ -95,19 +91,16 @@ def wire(
     return targets, delay, np.minimum(weight, config.weight_max_mv)
 
 
-def build_network(
-    config: CultureConfig, cells: Cells, rng: np.random.Generator, noise: np.random.Generator
-) -> Network:
-    """Return the network at rest, ``settle_s`` before its first sample; ``rng`` makes the culture, ``noise`` its days."""
+def build_network(config: CultureConfig, cells: Cells, rng: np.random.Generator, noise: np.random.Generator) -> Network:
+    """Return the network, ``settle_s`` before its first sample; ``rng`` makes the culture, ``noise`` its days."""
     c, n, slot = config.network, cells.n_slots, cells.slot
     targets, delay, weight = wire(c, cells, rng)
     landing = np.zeros((n, c.synapses_per_cell), np.int32)
     weight_mv = np.zeros(landing.shape, np.float32)
     landing[slot], weight_mv[slot] = delay * n + slot[targets], weight
     bias, threshold = np.zeros(n, np.float32), np.full(n, np.inf, np.float32)
-    bias[slot] = rng.normal(c.bias_mv, c.bias_spread_mv, config.cells) + np.where(
-        cells.excitatory, 0, c.bias_inhibitory_mv
-    )
+    mean_mv = c.bias_mv + np.where(cells.excitatory, 0.0, c.bias_inhibitory_mv)
+    bias[slot] = rng.normal(mean_mv, c.bias_spread_mv)
     threshold[slot] = rng.normal(c.threshold_mv, c.threshold_spread_mv, config.cells)
     state = np.zeros((6, n), np.float32)
     state[V, slot], state[RESOURCE] = rng.uniform(0, 10, config.cells), 1
@@ -205,7 +198,8 @@ def template(sampling_frequency: float) -> npt.NDArray[np.float32]:
     """Return an extracellular waveform of 1.5 ms: a negative peak of -1 at 0.3 ms, then a slow positive phase."""
     t_ms = np.arange(round(1.5 * sampling_frequency / 1000)) * 1000 / sampling_frequency
     wave = 0.35 * np.exp(-(((t_ms - 0.7) / 0.25) ** 2)) - np.exp(-(((t_ms - 0.3) / 0.12) ** 2))
-    return (wave / -wave.min()).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (wave / -wave.min()).astype(np.float32)
+    return scaled
 
 
 def build_carry(config: CultureConfig, n_channels: int) -> Carry:
@@ -222,7 +216,7 @@ def build_state(
     rng: np.random.Generator,
     noise: np.random.Generator,
 ) -> CultureState:
-    """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` all that changes from day to day."""
+    """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` what changes by the day."""
     return CultureState(
         build_network(config, cells, rng, noise),
         build_electrodes(config, cells, electrodes_um, rng, noise),

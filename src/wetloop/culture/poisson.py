@@ -47,6 +47,7 @@ class PoissonSource:
         self._draw(0)
 
     def read(self) -> Block:
+        """Return the next packet."""
         start, n = self._start_sample, self.info.packet_samples
         self._start_sample += n
         return Block(start, n, np.empty((n, 0), np.int16), self._draw(self._start_sample))
@@ -64,7 +65,7 @@ class PoissonSource:
         """Hold nothing."""
 
     def _draw(self, stop_sample: int) -> npt.NDArray[np.void]:
-        parts = []
+        parts: list[npt.NDArray[np.void]] = []
         while not parts or len(parts[-1]) == ROOM:
             spikes = np.empty(ROOM, SPIKE)
             n = draw_spikes(

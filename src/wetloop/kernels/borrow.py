@@ -7,16 +7,12 @@ Whoever calls a kernel from Python holds the arrays until it returns, so inside 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
+from wetloop.kernels.jit import intrinsic
 
 
 def without_owner(builder: Any, kind: Any, value: Any) -> Any:
@@ -24,20 +20,18 @@ def without_owner(builder: Any, kind: Any, value: Any) -> Any:
     if isinstance(kind, types.Array):
         return builder.insert_value(value, ir.Constant(value.type.elements[0], None), 0)
     if isinstance(kind, types.BaseTuple):
-        for k, part in enumerate(kind):
+        tuple_kind: Any = kind
+        for k, part in enumerate(tuple_kind.types):
             inner = without_owner(builder, part, builder.extract_value(value, k))
             value = builder.insert_value(value, inner, k)
     return value
 
 
-def typed(_context: Any, kind: Any) -> Any:
-    """Return the signature and the code generator of ``borrowed``."""
+@intrinsic
+def borrowed(_context: Any, value: Any) -> Any:
+    """For kernels: return the same array or tuple of arrays, uncounted; valid while the caller holds the original."""
 
     def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        return without_owner(builder, kind, values[0])
+        return without_owner(builder, value, values[0])
 
-    return kind(kind), generate
-
-
-borrowed: Callable[[T], T] = intrinsic(typed)
-"""For kernels: return the same array or tuple of arrays, uncounted; valid while the caller holds the original."""
+    return value(value), generate

@@ -16,7 +16,7 @@ from wetloop.kernels.electrodes import (
     render_samples,
 )
 from wetloop.kernels.jit import kernel
-from wetloop.kernels.network import Network, advance_network
+from wetloop.kernels.network import ZERO, Network, advance_network
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -96,13 +96,13 @@ def step_ms(
 def next_sample(state: CultureState) -> int:
     """Return the first sample of the next packet."""
     core = state.network.core[0]
-    return core.ms * core.frame_samples - state.carry.core[0].n_samples
+    return int(core.ms * core.frame_samples - state.carry.core[0].n_samples)
 
 
 @kernel
 def simulated_until(state: CultureState, n_samples: int) -> int:
     """Return the sample up to which a packet of ``n_samples`` needs to know all pulses: the end of its last ms."""
-    frame = state.network.core[0].frame_samples
+    frame = int(state.network.core[0].frame_samples)
     return (next_sample(state) + n_samples + frame - 1) // frame * frame
 
 
@@ -123,7 +123,7 @@ def make_packet(
     """
     state = borrowed(state)
     core, carry = state.network.core[0], state.carry.core[0]
-    done, first, n_spikes = np.int64(0), np.int64(0), np.int64(0)
+    done, first, n_spikes = ZERO, ZERO, ZERO
     while done < n_samples:
         if carry.n_samples == 0:
             last = first
@@ -134,22 +134,20 @@ def make_packet(
         n = min(carry.n_samples, n_samples - done)
         n_spikes = deliver_carry(state, n, samples, done, spikes, n_spikes)
         done += n
-    return n_spikes
+    return int(n_spikes)
 
 
 @kernel
 def fill_carry(state: CultureState, pulses: Records, n_pulses: int) -> None:
     """Simulate the next millisecond, to be delivered in one packet or several."""
-    carry, zero = state.carry.core[0], np.int64(0)
-    carry.n_spikes = step_ms(state, pulses, n_pulses, state.carry.samples, zero, state.carry.spikes, zero)
+    carry = state.carry.core[0]
+    carry.n_spikes = step_ms(state, pulses, n_pulses, state.carry.samples, ZERO, state.carry.spikes, ZERO)
     carry.n_samples = state.network.core[0].frame_samples
     carry.first_spike = 0
 
 
 @kernel
-def deliver_carry(
-    state: CultureState, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int
-) -> int:
+def deliver_carry(state: CultureState, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int) -> int:
     """Move the next ``n`` samples of the carried millisecond, or their spikes, into a packet."""
     carry, held = state.carry.core[0], state.carry
     first = state.network.core[0].frame_samples - carry.n_samples

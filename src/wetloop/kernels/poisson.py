@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from wetloop.kernels.electrodes import insert_spike
 from wetloop.kernels.jit import kernel
+from wetloop.kernels.network import ZERO
 from wetloop.kernels.random import exponential, mix
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 
@@ -38,19 +38,17 @@ def draw_spikes(
     int
         Number of spikes; if it equals ``len(spikes)``, there may be more: call again.
     """
-    n_spikes = np.int64(0)
+    n_spikes = ZERO
     while n_spikes < spikes.size:
-        channel = np.int64(0)
+        channel = ZERO
         for c in range(1, due.size):
             if due[c] < due[channel]:
-                channel = np.int64(c)
+                channel = c
         if due[channel] >= stop_sample:
             break
         if n_drawn[channel] > 0:
-            insert_spike(spikes, n_spikes, np.int64(due[channel]), np.int32(channel), amplitude_uv)
+            insert_spike(spikes, n_spikes, int(due[channel]), channel, amplitude_uv)
             n_spikes += 1
-        due[channel] += interval_samples * exponential(
-            np.int64(mix(seed, channel) >> np.uint64(1)), n_drawn[channel]
-        )
+        due[channel] += interval_samples * exponential(int(mix(seed, channel)), n_drawn[channel])
         n_drawn[channel] += 1
-    return n_spikes
+    return int(n_spikes)
