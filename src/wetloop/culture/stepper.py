@@ -62,9 +62,7 @@ class CultureStepper:
 
 
 @kernel
-def run(
-    handle: Any, stop: int, packet: int, pulses: Records, samples: Samples, spikes: Records, copy: Samples
-) -> int:
+def run(handle: Any, stop: int, packet: int, pulses: Records, samples: Samples, spikes: Records, copy: Samples) -> int:
     """Make packets and advance the engine over them until ``stop``; return the rows copied to ``copy``."""
     culture, n = handle.source, 0
     start = next_sample(culture)

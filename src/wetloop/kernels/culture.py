@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.electrodes import (
     Electrodes,
     add_artefacts,
@@ -15,7 +16,7 @@ from wetloop.kernels.electrodes import (
     render_samples,
 )
 from wetloop.kernels.jit import kernel
-from wetloop.kernels.network import Network, advance_network
+from wetloop.kernels.network import ZERO, Network, advance_network
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,9 +56,15 @@ class CultureState(NamedTuple):
 
 @kernel
 def step_ms(
-    state: CultureState, pulses: Records, n_pulses: int, samples: Samples, row: int, spikes: Records, n_spikes: int
+    state: CultureState,
+    pulses: Records,
+    n_pulses: int,
+    samples: Samples,
+    row: int,
+    spikes: Records,
+    n_spikes: int,
 ) -> int:
-    """Simulate the next millisecond.
+    """Simulate the next millisecond; a kernel that calls this in a loop should have borrowed the state.
 
     Parameters
     ----------
@@ -89,13 +96,13 @@ def step_ms(
 def next_sample(state: CultureState) -> int:
     """Return the first sample of the next packet."""
     core = state.network.core[0]
-    return core.ms * core.frame_samples - state.carry.core[0].n_samples
+    return int(core.ms * core.frame_samples - state.carry.core[0].n_samples)
 
 
 @kernel
 def simulated_until(state: CultureState, n_samples: int) -> int:
     """Return the sample up to which a packet of ``n_samples`` needs to know all pulses: the end of its last ms."""
-    frame = state.network.core[0].frame_samples
+    frame = int(state.network.core[0].frame_samples)
     return (next_sample(state) + n_samples + frame - 1) // frame * frame
 
 
@@ -114,8 +121,9 @@ def make_packet(
     spikes
         Room for one spike per channel and started millisecond.
     """
+    state = borrowed(state)
     core, carry = state.network.core[0], state.carry.core[0]
-    done, first, n_spikes = np.int64(0), np.int64(0), np.int64(0)
+    done, first, n_spikes = ZERO, ZERO, ZERO
     while done < n_samples:
         if carry.n_samples == 0:
             last = first
@@ -126,14 +134,14 @@ def make_packet(
         n = min(carry.n_samples, n_samples - done)
         n_spikes = deliver_carry(state, n, samples, done, spikes, n_spikes)
         done += n
-    return n_spikes
+    return int(n_spikes)
 
 
 @kernel
 def fill_carry(state: CultureState, pulses: Records, n_pulses: int) -> None:
     """Simulate the next millisecond, to be delivered in one packet or several."""
-    carry, zero = state.carry.core[0], np.int64(0)
-    carry.n_spikes = step_ms(state, pulses, n_pulses, state.carry.samples, zero, state.carry.spikes, zero)
+    carry = state.carry.core[0]
+    carry.n_spikes = step_ms(state, pulses, n_pulses, state.carry.samples, ZERO, state.carry.spikes, ZERO)
     carry.n_samples = state.network.core[0].frame_samples
     carry.first_spike = 0
 
