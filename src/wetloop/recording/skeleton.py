@@ -211,14 +211,21 @@ class _Skeleton:
 
 
 def _new_file(header: Header) -> NWBFile:
+    culture = {
+        "subject_id": "culture",
+        "description": "Culture in vitro on a microelectrode array, or its simulation.",
+        "age": "P0D/",
+        "sex": "U",
+    }
     return NWBFile(
         session_description=header.description,
         identifier=header.identifier,
         session_start_time=header.session_start,
         session_id=header.identifier,
-        notes=f"Condition {header.condition}, seed {header.seed}. Configuration, rig, limits, patterns: see scratch.",
+        experiment_description=f"Closed loop with a culture of neurons; condition {header.condition}.",
+        notes="Configuration, rig, layout, limits, patterns and summary: JSON in scratch.",
         was_generated_by=[[name, version] for name, version in header.versions.items()],
-        subject=Subject(**header.subject) if header.subject else None,
+        subject=Subject(**(culture | dict(header.subject))),
     )
 
 
