@@ -113,7 +113,6 @@ def _programs(setting: Setting, parts: Players, n_decisions: int) -> Iterator[St
     rng, step, ahead = seeded(setting.config.seed, "dry run"), setting.plan.decision, setting.plan.ahead
     change = setting.config.decision_ms / 1000 / STEPS_S
     task = parts.task
-    task.start()
     action = np.zeros(len(task.action_names))
     for i in range(n_decisions):
         tick = Tick(i, i * step, (i + 1) * step, (i + 1) * step + ahead)
