@@ -80,7 +80,7 @@ class RecordingConfig(_Section):
     """File name without its ending; by default made of date, time and condition."""
     raw_samples: bool = False
     """Also keep the raw samples of rigs that deliver them."""
-    compression: Literal["none", "gzip"] = "none"
+    compression: Literal["none", "gzip"] = "gzip"
     """Compression of the large tables; both can be read everywhere."""
 
 
