@@ -46,9 +46,7 @@ def recording(n_channels, seconds, *, rate_hz=5.0, depth_uv=120.0, noise_uv=10.0
     signal = rng.normal(0, noise_uv / GAIN_UV, (n_samples, n_channels))
     truth = []
     for channel in range(n_channels):
-        at = np.cumsum(rng.exponential(FREQUENCY / rate_hz, int(3 * rate_hz * seconds) + 10) + 150).astype(
-            int
-        )
+        at = np.cumsum(rng.exponential(FREQUENCY / rate_hz, int(3 * rate_hz * seconds) + 10) + 150).astype(int)
         for first in at[at < n_samples - 40]:
             signal[first : first + 40, channel] += waveform(depth_uv)
             truth.append((first + 10, channel))
@@ -100,9 +98,7 @@ def test_amplitude_is_the_filtered_trough_in_uv():
     samples, _ = recording(4, 0.5)
     y = sosfilt(butter(2, [300, 3000], "bandpass", fs=FREQUENCY, output="sos"), samples * GAIN_UV, axis=0)
     found = run(detector_of(4), samples)
-    np.testing.assert_allclose(
-        found["amplitude_uv"], y[found["sample_index"], found["channel_index"]], rtol=1e-4
-    )
+    np.testing.assert_allclose(found["amplitude_uv"], y[found["sample_index"], found["channel_index"]], rtol=1e-4)
 
 
 def test_finds_planted_spikes_once():
@@ -236,6 +232,20 @@ def test_samples_across_the_end_of_a_frame_are_refused():
         detect(detector, np.zeros((5, 5), np.int16), 20, np.zeros(4, SPIKE), 0)
 
 
+def test_detection_goes_on_after_lost_samples():
+    samples, _ = recording(16, 1.0, rate_hz=50)
+    detector, found = detector_of(16), np.zeros(1000, SPIKE)
+    run(detector, samples[:10_000])
+    assert detect(detector, samples[10_000:10_010], 10_000, found, 0) == 0
+    n_found = detect(detector, samples[20_005:20_025], 20_005, found, 0)
+    end_frame(detector, 20)
+    for first in range(20_025, 25_000, FRAME):
+        n_found = detect(detector, samples[first : first + FRAME], first, found, n_found)
+        end_frame(detector, FRAME)
+    assert n_found > 20
+    assert found["known_sample"][:n_found].min() >= 20_005
+
+
 def test_read_only_samples_are_accepted():
     samples, _ = recording(17, 0.4)
     expected = run(detector_of(17), samples)
@@ -248,9 +258,7 @@ def test_a_band_beyond_half_the_sampling_frequency_is_refused():
         new_detector(5000, np.ones(4, np.float32), DetectionConfig())
 
 
-@pytest.mark.parametrize(
-    "field", [{"low_hz": 3000.0}, {"threshold_sigma": 0.0}, {"peak_ms": 0.0}, {"tresholds": 5}]
-)
+@pytest.mark.parametrize("field", [{"low_hz": 3000.0}, {"threshold_sigma": 0.0}, {"peak_ms": 0.0}, {"tresholds": 5}])
 def test_impossible_settings_are_refused(field):
     with pytest.raises(ValidationError):
         DetectionConfig.model_validate(field)

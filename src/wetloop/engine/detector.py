@@ -69,9 +69,7 @@ def design_band_pass(low_hz: float, high_hz: float, sampling_frequency: float) -
     return BandPass(feedback, float(gain), float(abs(upper[-1])))
 
 
-def new_detector(
-    sampling_frequency: float, gain_uv: npt.NDArray[np.float32], config: DetectionConfig
-) -> Detector:
+def new_detector(sampling_frequency: float, gain_uv: npt.NDArray[np.float32], config: DetectionConfig) -> Detector:
     """Return the state of a detector that has seen nothing.
 
     Parameters
@@ -125,7 +123,8 @@ def channel_slots(n_channels: int) -> npt.NDArray[np.int64]:
 
 def noise_uv(detector: Detector) -> npt.NDArray[np.float32]:
     """Return the estimated standard deviation of each channel's noise, uV, shape (n_channels,)."""
-    return detector.planes[SIGMA, channel_slots(len(detector.channels))]
+    sigma_uv: npt.NDArray[np.float32] = detector.planes[SIGMA, channel_slots(len(detector.channels))]
+    return sigma_uv
 
 
 def _most_events(core: np.void) -> int:
@@ -138,8 +137,7 @@ def _ring_samples(band_pass: BandPass, gain_uv: npt.NDArray[np.float32], config:
     """Return the time in which a jump over the range of int16 decays below the lowest possible threshold."""
     range_uv = 65535 * float(gain_uv.max(initial=0))
     return math.ceil(
-        math.log(max(1, range_uv / (config.threshold_sigma * config.sigma_floor_uv)))
-        / -math.log(band_pass.radius)
+        math.log(max(1, range_uv / (config.threshold_sigma * config.sigma_floor_uv))) / -math.log(band_pass.radius)
     )
 
 

@@ -1,9 +1,9 @@
 """Online spike detection: causal band-pass, noise estimate, threshold and peak search, as samples arrive.
 
-Channels are taken in tiles of one vector. The filter states of a tile stay in registers for a call, its
-filtered signal stays in the first-level cache, and only channels with a crossing, an open search or a value
-at a rail are looked at one by one. How the samples are cut into calls changes no bit: everything is carried
-over, and the noise estimate changes at the ends of frames only.
+Channels are taken in tiles of one vector. The filter states of a tile stay in registers for a call, its filtered signal
+stays in the first-level cache, and only channels with a crossing, an open search or a value at a rail are looked at one
+by one. How the samples are cut into calls changes no bit: everything is carried over, and the noise estimate changes
+only at the ends of frames, which lie at multiples of ``frame_samples``.
 """
 
 from __future__ import annotations
@@ -46,60 +46,46 @@ CORE = np.dtype(
     [
         ("a11", "<f4"), ("a12", "<f4"), ("a21", "<f4"), ("a22", "<f4"),
         ("threshold_sigma", "<f4"), ("sigma_floor_uv", "<f4"), ("smoothing", "<f4"), ("n_channels", "<i4"),
-        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"),
-        ("frame_samples", "<i4"), ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
-        ("row", "<i8"), ("start_sample", "<i8"), ("n_pending", "<i8"),
+        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"), ("frame_samples", "<i4"),
+        ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
+        ("start_sample", "<i8"), ("row", "<i8"), ("n_pending", "<i8"),
     ]
 )  # fmt: skip
-"""Negated feedback coefficients of the two biquads and settings (a jump over the whole range rings below any
-threshold after ``ring_samples``); frames seen and events that found no room; of the frame at hand the samples
-seen, and of the call at hand the first sample and the number of pending events."""
+"""Negated feedback coefficients of the two biquads and settings (a jump over the whole range rings below any threshold
+after ``ring_samples``); frames seen, and events that found no room; of the call at hand the first sample, its place in
+the frame, and the number of pending events."""
 
 CHANNEL = np.dtype(
-    [
-        ("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"),
-        ("rail_sample", "<i8"), ("n_saturated", "<i8"),
-    ]
-)  # fmt: skip
-"""``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it;
-``rail_sample`` is the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
+    [("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"), ("rail_sample", "<i8"), ("n_saturated", "<i8")]
+)
+"""``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it; ``rail_sample`` is
+the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
 
 
 class Detector(NamedTuple):
     """All state of an array's detection; after the same samples and frames it holds the same bytes.
 
-    The last tile ends at the last channel, so that nothing beyond a row is read; the channels that it shares
-    with the tile before have gain 0 in it.
-
-    Attributes
-    ----------
-    core
-        One record, dtype ``CORE``.
-    planes
-        float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of
-        the frame in uV (minus infinity: the frame does not count), gain in uV per bit (0: lane not used).
-    channels
-        Searches, dtype ``CHANNEL``, shape (n_channels,).
-    busy
-        Whether a channel of a tile is in a search or lockout, int64, shape (n_tiles,).
-    filtered
-        Filtered signal in uV of the tile at hand, float32, shape (frame_samples, LANES).
-    padded
-        Samples of an array with fewer than LANES channels, int16, shape (frame_samples, LANES).
-    pending
-        Events in order of channel, dtype ``SPIKE``, as many as a frame can hold; 0 between calls.
-    places
-        Where the events of each sample go, int64, shape (frame_samples + 1,); 0 between calls.
+    The last tile ends at the last channel, so that nothing beyond a row is read; the channels that it shares with the
+    tile before have gain 0 in it.
     """
 
     core: Records
+    """One record, dtype ``CORE``."""
     planes: Floats
+    """float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of the frame
+    in uV (minus infinity: the frame does not count), gain in uV per bit (0: lane not used)."""
     channels: Records
+    """Searches, dtype ``CHANNEL``, shape (n_channels,)."""
     busy: npt.NDArray[np.int64]
+    """Whether a channel of a tile is in a search or lockout, shape (n_tiles,)."""
     filtered: Floats
+    """Filtered signal of the tile at hand, uV, shape (frame_samples, LANES)."""
     padded: Samples
+    """Samples of an array with fewer than LANES channels, shape (frame_samples, LANES)."""
     pending: Records
+    """Events in order of channel, dtype ``SPIKE``, as many as a frame can hold; 0 between calls."""
     places: npt.NDArray[np.int64]
+    """Where in ``found`` the events of each sample go, shape (frame_samples + 1,); 0 between calls."""
 
 
 def lean(function: F) -> F:
@@ -129,8 +115,7 @@ def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, c
     Return flags: bit k is set if channel k crossed its threshold, bit LANES + k if it was at a rail.
     """
     (n_samples, stride), width = samples.shape, planes.shape[1]
-    a11, a12 = simd.splat(core.a11), simd.splat(core.a12)
-    a21, a22 = simd.splat(core.a21), simd.splat(core.a22)
+    a11, a12, a21, a22 = simd.splat(core.a11), simd.splat(core.a12), simd.splat(core.a21), simd.splat(core.a22)
     p, q = simd.load(planes, slot), simd.load(planes, width + slot)
     r, s = simd.load(planes, 2 * width + slot), simd.load(planes, 3 * width + slot)
     limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + slot))
@@ -224,10 +209,11 @@ def detect_tiles(d: Detector, samples: Samples) -> None:
 @lean
 def detect_padded(d: Detector, samples: Samples) -> None:
     """Detect on copied rows: on an array smaller than a vector the last ones would be read past their end."""
+    row = d.core[0].row
     for t in range(samples.shape[0]):
         for channel_index in range(samples.shape[1]):
-            d.padded[d.core[0].row + t, channel_index] = samples[t, channel_index]
-    detect_tiles(d, d.padded[d.core[0].row : d.core[0].row + samples.shape[0]])
+            d.padded[row + t, channel_index] = samples[t, channel_index]
+    detect_tiles(d, d.padded[row : row + samples.shape[0]])
 
 
 @lean
@@ -252,12 +238,12 @@ def deliver(d: Detector, found: Records, n_found: int) -> int:
     n_wanted = n_found + core.n_pending
     core.n_dropped += max(0, n_wanted - found.size)
     core.n_pending = 0
-    return min(found.size, n_wanted)
+    return int(min(found.size, n_wanted))
 
 
 @lean
 def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: int) -> int:
-    """Detect spikes in the next samples of a frame.
+    """Detect spikes in the next samples of a frame; return the number of records of ``found`` now in use.
 
     Parameters
     ----------
@@ -269,35 +255,31 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
         Rig sample index of the first row.
     found, n_found
         Records of dtype ``SPIKE`` of which the first ``n_found`` are kept. The new events follow, ordered by
-        ``known_sample`` then ``channel_index``; those that find no room are dropped and counted.
-
-    Returns
-    -------
-    int
-        Number of records of ``found`` now in use.
+        ``known_sample`` then ``channel_index``; what finds no room is dropped and counted.
     """
-    core = d.core[0]
-    if samples.shape[1] != core.n_channels or core.row + samples.shape[0] > core.frame_samples:
+    core, (n_samples, n_channels) = d.core[0], samples.shape
+    core.start_sample, core.row = start, start % core.frame_samples
+    if n_channels != core.n_channels or core.row + n_samples > core.frame_samples:
         raise ValueError("samples have the wrong number of channels, or cross the end of a frame")
-    core.start_sample = start
-    if core.n_channels < LANES:
+    if n_channels < LANES:
         detect_padded(d, samples)
     else:
         detect_tiles(d, samples)
-    core.row += samples.shape[0]
-    return int(deliver(d, found, n_found) if core.n_pending else n_found)
+    if core.n_pending:
+        return deliver(d, found, n_found)
+    return n_found
 
 
 @lean
 def end_frame(d: Detector, n_samples: int) -> None:
     """Update the noise at the end of an absolute frame of which ``n_samples`` were seen.
 
-    Sigma follows 1.2533 * mean(min(|y|, k sigma)) with exponential smoothing; clipping at the threshold keeps
-    the spikes out of it. At first it is the mean of all frames, once the transient of a filter that starts on
-    an offset is over. Frames with a value at a rail do not count.
+    Sigma follows 1.2533 * mean(min(|y|, k sigma)) with exponential smoothing; clipping at the threshold keeps the
+    spikes out of it. At first it is the mean of all frames, once the transient of a filter that starts on an offset is
+    over. Frames with a value at a rail do not count.
     """
     core, planes = d.core[0], d.planes
-    core.row = core.start_sample = 0
+    core.start_sample = core.row = 0
     if n_samples == 0:
         return
     n_settled = max(0, core.n_frames - core.ring_samples // core.frame_samples)

@@ -64,9 +64,7 @@ def operation(result: Any, *operands: Any) -> Callable[[Callable[..., Any]], Cal
 
             def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
                 pairs = zip(kinds, values, strict=True)
-                emitted = emit(
-                    builder, *(operand_value(context, builder, kind, value) for kind, value in pairs)
-                )
+                emitted = emit(builder, *(operand_value(context, builder, kind, value) for kind, value in pairs))
                 return context.get_dummy_value() if result is types.void else emitted
 
             return result(*kinds), generate
