@@ -113,7 +113,13 @@ def insert_spike(spikes: Records, n_spikes: int, at: int, channel: int, amplitud
     while j > 0 and spikes[j - 1].sample_index == at and spikes[j - 1].channel_index > channel:
         copy_spike(spikes, j, spikes, j - 1)
         j -= 1
-    spike = spikes[j]
+    put_spike(spikes, j, at, channel, amplitude_uv)
+
+
+@kernel
+def put_spike(spikes: Records, i: int, at: int, channel: int, amplitude_uv: float) -> None:
+    """Write ``spikes[i]``, known as it happens."""
+    spike = spikes[i]
     spike.sample_index = at
     spike.known_sample = at
     spike.channel_index = channel

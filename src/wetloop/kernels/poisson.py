@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wetloop.kernels.electrodes import insert_spike
+from wetloop.kernels.electrodes import put_spike
 from wetloop.kernels.jit import kernel
 from wetloop.kernels.network import ZERO
 from wetloop.kernels.random import exponential, mix
@@ -42,12 +42,12 @@ def draw_spikes(
     while n_spikes < spikes.size:
         channel = ZERO
         for c in range(1, due.size):
-            if due[c] < due[channel]:
+            if int(due[c]) < int(due[channel]):
                 channel = c
         if due[channel] >= stop_sample:
             break
         if n_drawn[channel] > 0:
-            insert_spike(spikes, n_spikes, int(due[channel]), channel, amplitude_uv)
+            put_spike(spikes, n_spikes, int(due[channel]), channel, amplitude_uv)
             n_spikes += 1
         due[channel] += interval_samples * exponential(int(mix(seed, channel)), n_drawn[channel])
         n_drawn[channel] += 1
