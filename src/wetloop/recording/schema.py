@@ -1,7 +1,7 @@
 """Where everything stands in a recording: every path, column, unit and code, in one place.
 
-A recording is NWB 2.x in HDF5. Exact integers (samples, serials, codes) are the truth; times in seconds are derived from
-them for other tools. A *table* is a group of equally long columns; rows are only ever appended.
+A recording is NWB 2.x in HDF5. Exact integers (samples, serials, codes) are the truth; times in seconds are
+derived from them for other tools. A *table* is a group of equally long columns; rows are only ever appended.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SESSION_END = "session end"
 
 
 class Column(NamedTuple):
-    """One column: ``field`` names the field of the record that it stores exactly, empty where it is derived."""
+    """One column: ``field`` names the field of the record that it stores exactly, empty if derived."""
 
     name: str
     dtype: str
@@ -41,7 +41,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table that grows: ``chunk_rows`` is what HDF5 compresses and checks at once, about a few seconds of rows."""
+    """A table that grows: ``chunk_rows`` is what HDF5 compresses and checks at once."""
 
     path: str
     description: str
@@ -57,14 +57,14 @@ class Table(NamedTuple):
 def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
     """Return the record of one decision.
 
-    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the window's SPIKE records, ``events`` a bit
-    mask over the event names; samples are on the rig's clock.
+    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the window's SPIKE records,
+    ``events`` a bit mask over the event names; samples are on the rig's clock.
     """
     return np.dtype(
         [
             ("index", "<i8"), ("start_sample", "<i8"), ("stop_sample", "<i8"), ("serial", "<i8"),
-            ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"), ("truncated", "u1"),
-            ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
+            ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"),
+            ("truncated", "u1"), ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
             ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
         ]
     )  # fmt: skip
@@ -83,7 +83,7 @@ MEANINGS = {"kind": KINDS, "fate": FATES, "priority": tuple(p.name.lower() for p
 
 SPIKES = Table(
     "events/detected_spikes",
-    "Spikes detected while the session ran, unsorted, in the order in which they became known to the decoder.",
+    "Spikes detected while the session ran, unsorted, in the order in which they became known.",
     (
         Column("timestamp", "<f8", "Time of the peak, s: sample_index over the sampling frequency."),
         Column(
@@ -115,7 +115,7 @@ PULSE_PARAMETERS = (
 
 PULSES = Table(
     "events/stimulation",
-    "Every pulse that was asked for and what became of it; only those with fate 0 (delivered) reached the culture.",
+    "Every pulse that was asked for and its fate; only those with fate 0 (delivered) reached the culture.",
     (
         Column("timestamp", "<f8", "Start of the first phase, s: sample_index over the sampling frequency."),
         Column("electrodes", "<i4", "Rows of the electrodes table that were stimulated at once."),
@@ -135,7 +135,7 @@ PULSES = Table(
 
 DECISIONS = Table(
     "processing/behavior/decisions",
-    "One row per decision of the closed loop; its action and observation are the same row of decoder and game_state.",
+    "One row per decision; its action and observation are the same row of decoder and game_state.",
     (
         Column("index", "<i8", "Number of the decision.", "index"),
         Column("start_sample", "<i8", "Start of the window, samples on the rig's clock.", "start_sample"),

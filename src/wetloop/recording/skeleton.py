@@ -1,4 +1,4 @@
-"""Makes a new recording: valid NWB whose growing tables are still empty. Only this and ``columns`` use pynwb."""
+"""Makes a new recording: valid NWB with empty tables. Only this and ``columns`` use pynwb."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class _Skeleton:
         columns = [times, observed, electrodes]
         return Units(
             name=schema.UNITS,
-            description="Unsorted multi-unit activity, one unit per electrode; written when the session ends.",
+            description="Unsorted multi-unit activity, one per electrode; written when the session ends.",
             electrode_table=self._nwb.electrodes,
             resolution=1 / self._header.info.sampling_frequency,
             id=self._make.grows("i8", FEW_ROWS),
