@@ -29,9 +29,7 @@ def summary_view(summary: Mapping[str, Any]) -> Iterator[RenderableType]:
     if any(summary["pulses"].values()):
         yield pulses_table(summary["pulses"])
     if not summary["reacts"]:
-        yield Text(
-            "Note: a recorded culture cannot react; this score says nothing about learning.", style="yellow"
-        )
+        yield Text("Note: a recorded culture cannot react; this score says nothing about learning.", style="yellow")
     yield Text(f"Recording: {summary['file'] or 'none'}")
 
 

@@ -56,7 +56,13 @@ def advance(
     i = reserve(r.blocks)
     if i >= 0:
         b = r.blocks.slots[i]
-        b.start_sample, b.n_samples, b.lost_samples, b.serial, b.newest_sample = start, n_samples, lost, core.serial, newest
+        b.start_sample, b.n_samples, b.lost_samples, b.serial, b.newest_sample = (
+            start,
+            n_samples,
+            lost,
+            core.serial,
+            newest,
+        )
         b.start_ns, b.n_spikes, b.n_pulses, b.done_ns = begun, n_spikes, n_pulses, now_ns()
         commit(r.blocks)
 

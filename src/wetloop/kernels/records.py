@@ -11,9 +11,7 @@ Record: TypeAlias = Any
 
 NEVER = np.int64(1) << np.int64(62)
 
-SPIKE = np.dtype(
-    [("sample_index", "<i8"), ("known_sample", "<i8"), ("channel_index", "<i4"), ("amplitude_uv", "<f4")]
-)
+SPIKE = np.dtype([("sample_index", "<i8"), ("known_sample", "<i8"), ("channel_index", "<i4"), ("amplitude_uv", "<f4")])
 """A detected spike: its peak, when it became known (peak search over), where, and the (negative) peak in uV."""
 
 COMMAND = np.dtype(

@@ -61,9 +61,7 @@ class Columns:
             **_named(columns),
         )
 
-    def events(
-        self, table: Table, columns: Iterable[VectorData], codes: Mapping[str, Sequence[str]]
-    ) -> EventsTable:
+    def events(self, table: Table, columns: Iterable[VectorData], codes: Mapping[str, Sequence[str]]) -> EventsTable:
         """Return a table of events; ``codes`` spells out the columns of codes."""
         named = _named(columns)
         return EventsTable(

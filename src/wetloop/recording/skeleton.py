@@ -1,4 +1,4 @@
-"""Makes a new recording: valid NWB whose growing tables are still empty. Only this and ``columns`` use pynwb."""
+"""Makes a new recording: valid NWB with empty tables. Only this and ``columns`` use pynwb."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ class _Skeleton:
 
     def _add_electrodes(self) -> None:
         info, layout = self._header.info, self._header.layout
-        device = self._nwb.create_device(
-            name=info.name, description=f"Rig at {info.sampling_frequency:g} Hz."
-        )
+        device = self._nwb.create_device(name=info.name, description=f"Rig at {info.sampling_frequency:g} Hz.")
         group = self._nwb.create_electrode_group(
             "array", description="Microelectrode array.", location="culture in vitro", device=device
         )
@@ -88,9 +86,7 @@ class _Skeleton:
             self._nwb.add_electrode(**place, channel_index=channel, role=role(layout, channel))
 
     def _add_stimulation(self) -> None:
-        module = self._nwb.create_processing_module(
-            "stimulation", "What could be delivered, and who asked for it."
-        )
+        module = self._nwb.create_processing_module("stimulation", "What could be delivered, and who asked for it.")
         patterns = self._patterns()
         module.add(patterns)
         module.add(self._table(schema.COMMANDS))
@@ -122,9 +118,7 @@ class _Skeleton:
 
     def _add_behavior(self) -> None:
         head = self._header
-        module = self._nwb.create_processing_module(
-            "behavior", "What the task showed, and what the culture did."
-        )
+        module = self._nwb.create_processing_module("behavior", "What the task showed, and what the culture did.")
         module.add(self._series(schema.OBSERVATION, "f4", head.n_observations, head.observation_names))
         module.add(self._series(schema.ACTION, "f8", head.n_actions, head.action_names))
         module.add(self._table(schema.DECISIONS))
@@ -142,9 +136,7 @@ class _Skeleton:
     def _add_derived(self) -> None:
         spans = [self._make.vector(column, FEW_ROWS) for column in INTERVAL]
         hits = self._make.vector(Column("hits", "i8", "Hits in the episode."), FEW_ROWS)
-        cause = self._make.text(
-            "ended_by", f"What ended it: miss, terminated, truncated or {schema.SESSION_END}."
-        )
+        cause = self._make.text("ended_by", f"What ended it: miss, terminated, truncated or {schema.SESSION_END}.")
         about = "Episodes (rallies) of the task; written when the session ends."
         self._nwb.trials = self._make.intervals(schema.TRIALS, about, [*spans, hits, cause])
         spans = [self._make.vector(column, FEW_ROWS) for column in INTERVAL]
@@ -160,7 +152,7 @@ class _Skeleton:
         columns = [times, observed, electrodes]
         return Units(
             name=schema.UNITS,
-            description="Unsorted multi-unit activity, one unit per electrode; written when the session ends.",
+            description="Unsorted multi-unit activity, one per electrode; written when the session ends.",
             electrode_table=self._nwb.electrodes,
             resolution=1 / self._header.info.sampling_frequency,
             id=self._make.grows("i8", FEW_ROWS),

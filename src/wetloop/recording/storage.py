@@ -1,9 +1,10 @@
 """The one open file behind a recording under way: what HDF5 writes is held back and committed at once.
 
-HDF5 rewrites its file in place, so a process that dies in the middle of a flush leaves a torn file; and HDF5 that has
-been told of a failed write destroys the file, and often the process, when it is used or merely closed afterwards.
-Here HDF5 writes into memory and never fails. ``commit`` first reserves the space, then copies everything to the file:
-a full disk is noticed before a byte has changed, and a killed process can tear the file during that copy only.
+HDF5 rewrites its file in place, so a process that dies in the middle of a flush leaves a torn file; and HDF5
+that has been told of a failed write destroys the file, and often the process, when it is used or merely
+closed afterwards. Here HDF5 writes into memory and never fails. ``commit`` first reserves the space, then
+copies everything to the file: a full disk is noticed before a byte has changed, and only a process killed
+during that copy can tear it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class Storage:
     """A file as h5py's ``fileobj`` driver wants it, with two additions: ``commit`` and ``close``.
 
-    A file that exists is refused with ``FileExistsError``. The lock is shared, as that of a reader: other tools may
-    look into the recording while it grows, but HDF5 lets nobody else write to it.
+    A file that exists is refused with ``FileExistsError``. The lock is shared, as that of a reader: other
+    tools may look into the recording while it grows, but HDF5 lets nobody else write to it.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Writes a recording while the session runs: arrays in, batch by batch; nothing else knows HDF5.
 
-Rows are gathered in memory and reach the file at ``flush``, so that between two flushes the file on the disk does not
-change: it can be opened at any time, and after a killed process, as it was at the last flush.
+Rows are gathered in memory and reach the file at ``flush``. Between two flushes the file on the disk does not
+change: it can be opened at any time, and after the process was killed, as it was at the last flush.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import atexit
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import derive, schema
-from wetloop.recording.tables import Tables, extend
 from wetloop.recording.storage import Storage
+from wetloop.recording.tables import Tables, extend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 class Writer:
     """One recording under way; ends with ``finish`` or ``abort``.
 
-    After the first failure the file is left as it is on the disk, and every call raises the same ``RecordingError``.
+    After the first failure the file on the disk is left as it is, and every call raises ``RecordingError``.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Writer:
         """File of the recording."""
         return self._path
 
-    def append(  # noqa: PLR0913  (one keyword for each kind of row)
+    def append(
         self,
         *,
         spikes: Records | None = None,
@@ -89,8 +89,8 @@ class Writer:
     ) -> None:
         """Take in copies of any number of rows, of the types in ``wetloop.kernels.records``.
 
-        ``decisions`` are of ``schema.decision_dtype``; ``samples``, int16 of shape (n_samples, n_channels), are kept
-        where the recording was made for raw samples.
+        ``decisions`` are of ``schema.decision_dtype``; ``samples``, int16 of shape (n_samples, n_channels),
+        are kept where the recording was made for raw samples.
         """
         self._refuse_unless_open()
         batches = (spikes, pulses, blocks, operator_commands, decisions)
@@ -111,7 +111,7 @@ class Writer:
             self._commit()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write what is left, the derived tables and the summary; mark the recording complete and close it."""
+        """Write what is left, the derived tables and the summary; mark the file complete and close it."""
         self.flush()
         with self._writing():
             derive.write_derived(self._file, self._header, self._coverage.spans)
@@ -121,7 +121,7 @@ class Writer:
             self._close()
 
     def abort(self) -> None:
-        """Write what is left and close, without the derived tables; never raises, and may be called at any time."""
+        """Write what is left and close, without the derived tables; never raises, and may be called again."""
         if self._open:
             with contextlib.suppress(RecordingError):
                 self.flush()
@@ -165,7 +165,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turn the first failure into a ``RecordingError``, and leave the file on the disk alone from then on."""
+        """Turn the first failure into a ``RecordingError``, and leave the file alone from then on."""
         try:
             yield
         except (OSError, RuntimeError, ValueError, KeyError) as error:
