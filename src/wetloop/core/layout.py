@@ -46,7 +46,7 @@ class LayoutConfig(BaseModel):
     motor: Literal["checkerboard", "halves"] = "checkerboard"
     """Motor regions: interleaved like a checkerboard, or left and right half."""
     block_um: float | None = Field(None, gt=0)
-    """Edge of a checkerboard field, um; by default the electrode pitch."""
+    """Edge of a checkerboard field, um; by default, and at least, the electrode pitch."""
     guard_um: float | None = Field(None, ge=0)
     """Least distance in y between sensory and motor electrodes, um; by default 1.5 pitches."""
     flip: bool = False
@@ -60,7 +60,7 @@ class LayoutConfig(BaseModel):
         guard = 1.5 * pitch if self.guard_um is None else self.guard_um
         motor = where[:, 1] >= where[list(sensory), 1].max() + guard
         if self.motor == "checkerboard":
-            field = np.floor((where - where.min(axis=0)) / (self.block_um or pitch) + 0.25).astype(int)
+            field = np.floor((where - where.min(axis=0)) / max(self.block_um or pitch, pitch) + 0.25).astype(int)
             side = field.sum(axis=1) % 2
         else:
             side = (where[:, 0] > np.median(where[motor, 0])).astype(int) if motor.any() else np.zeros(len(where), int)
@@ -84,17 +84,15 @@ def pitch_um(where: npt.NDArray[np.float64]) -> float:
 
 def grid_probe(columns: int, rows: int, pitch: float, diameter_um: float = 30.0) -> Probe:
     """Return a rectangular array of round contacts, row by row from the upper edge, one channel each; um."""
-    from probeinterface import Probe
-
     x, y = np.meshgrid(np.arange(columns) * pitch, np.arange(rows) * pitch)
-    return probe_at(np.column_stack([x.ravel(), y.ravel()]), diameter_um, Probe)
+    return probe_at(np.column_stack([x.ravel(), y.ravel()]), diameter_um)
 
 
-def probe_at(where: npt.NDArray[np.float64], diameter_um: float, factory: type[Probe] | None = None) -> Probe:
+def probe_at(where: npt.NDArray[np.float64], diameter_um: float) -> Probe:
     """Return a planar probe with round contacts at these positions, um, shape (n_channels, 2)."""
-    if factory is None:
-        from probeinterface import Probe as factory  # noqa: N813  (imported late: it is heavy)
-    probe = factory(ndim=2, si_units="um")
+    import probeinterface
+
+    probe = probeinterface.Probe(ndim=2, si_units="um")
     probe.set_contacts(where, shapes="circle", shape_params={"radius": diameter_um / 2})
     probe.set_contact_ids([str(i) for i in range(len(where))])
     probe.set_device_channel_indices(np.arange(len(where)))

@@ -73,6 +73,10 @@ class TaskConfig(PluginConfig):
         """Return every event that the task can report, in a fixed order."""
         raise NotImplementedError
 
+    def endless(self) -> TaskConfig:
+        """Return the task that goes on after a failure, for the no-feedback condition; by default the same."""
+        return self
+
 
 class CodecConfig(PluginConfig):
     """Configures something that stimulates: the patterns it needs are known before the run."""

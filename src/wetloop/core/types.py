@@ -112,12 +112,13 @@ class Block(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """One decision: the window that closed, and the first sample that a program made now may use."""
+    """One decision: the window that closed, the first sample that a program made now may use, how late it came."""
 
-    index: int
+    decision_index: int
     start_sample: int
     stop_sample: int
     plan_sample: int
+    lateness_us: float = 0.0
 
 
 class SpikeBatch(NamedTuple):
@@ -181,10 +182,10 @@ class Kind(IntEnum):
 
 
 class PatternSet(NamedTuple):
-    """``count`` consecutive entries of a PatternTable from ``first``; a random voice draws one per pulse."""
+    """``size`` consecutive entries of a PatternTable from ``first``; a random voice draws one per pulse."""
 
     first: int
-    count: int
+    size: int
 
 
 class VoiceSetting(NamedTuple):

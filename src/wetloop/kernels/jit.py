@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
+import numba.extending
 import platformdirs
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ def cache_folder() -> Path | None:
 
 CACHE = cache_folder()
 if CACHE is not None:
-    numba.config.CACHE_DIR = str(CACHE)
+    vars(numba.config)["CACHE_DIR"] = str(CACHE)
 
 
 def kernel(function: F) -> F:
     """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible."""
-    compiled: F = numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function)
-    return compiled
+    return cast("F", numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function))
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Register an LLVM intrinsic; callers see it as untyped, as it is called without its first argument."""
+    return numba.extending.intrinsic(function)

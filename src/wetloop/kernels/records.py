@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+
+Record: TypeAlias = Any
+"""One element of a structured array inside compiled code: a view, whose fields are attributes."""
 
 NEVER = np.int64(1) << np.int64(62)
 
@@ -18,7 +23,7 @@ COMMAND = np.dtype(
         ("period_samples", "<f8"), ("seed", "<u8"), ("lease_until", "<i8"),
     ]
 )  # fmt: skip
-"""What a session or an operator asks of the engine; ``start_sample`` holds the new state where action is STATE."""
+"""What a session or an operator asks of the engine; ``voice`` holds the new state where action is STATE."""
 
 PULSE = np.dtype(
     [

@@ -1,0 +1,42 @@
+"""Experimental conditions: each exchanges parts of a configuration; nothing else ever asks which condition runs.
+
+The arms of DishBrain's second experiment (Kagan et al., Neuron 2022) and the controls that every claim needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wetloop.registry import find
+
+if TYPE_CHECKING:
+    from wetloop.config import SessionConfig
+    from wetloop.core.plugin import PluginConfig
+
+GROUPS = {"source": "wetloop.sources", "encoder": "wetloop.encoders", "feedback": "wetloop.feedback"}
+EXCHANGED: dict[str, dict[str, str]] = {
+    "stimulus": {},
+    "silent": {"feedback": "silent"},
+    "no_feedback": {"feedback": "none"},
+    "rest": {"encoder": "none", "feedback": "silent"},
+    "yoked": {"feedback": "yoked"},
+    "noise": {"source": "poisson"},
+}
+
+
+def applied(config: SessionConfig) -> SessionConfig:
+    """Return the configuration with the parts that its condition exchanges."""
+    update: dict[str, Any] = {
+        section: exchanged(getattr(config, section), GROUPS[section], kind)
+        for section, kind in EXCHANGED[config.condition].items()
+    }
+    if config.condition == "no_feedback":
+        update["task"] = config.task.endless()
+    return config.model_copy(update=update)
+
+
+def exchanged(section: PluginConfig, group: str, kind: str) -> PluginConfig:
+    """Return another plug-in's configuration with every setting that the two share."""
+    model = find(group, kind)
+    shared = {k: v for k, v in section.model_dump().items() if k in model.model_fields and k != "kind"}
+    return model.model_validate({"kind": kind, **shared})

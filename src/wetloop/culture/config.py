@@ -1,0 +1,261 @@
+"""What can be set of the simulated culture and of the Poisson source; cheap to import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from wetloop.core.plugin import SourceConfig
+
+if TYPE_CHECKING:
+    from wetloop.culture.poisson import PoissonSource
+    from wetloop.culture.rig import SimulatedCulture
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ProbeConfig(_Model):
+    """A rectangular electrode array."""
+
+    columns: int = Field(8, ge=1)
+    """Electrodes along x."""
+    rows: int = Field(8, ge=1)
+    """Electrodes along y."""
+    pitch_um: Positive = 200.0
+    """Distance between neighbours, um."""
+    diameter_um: Positive = 30.0
+    """Diameter of an electrode, um."""
+
+
+class NetworkConfig(_Model):
+    """Cells and synapses.
+
+    The values were found by random search and refinement on four cultures so that the spikes at 59 electrodes agree
+    with mouse cortical cultures at DIV 20-22 (Charlesworth et al. 2015): rates, network bursts, share of spikes in
+    them. Potentials are in mV above rest; a weight is the peak drive of a synapse: eight times the peak of its EPSP.
+    """
+
+    excitatory_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Share of excitatory cells."""
+    margin_um: NotNegative = 200.0
+    """How far the dish reaches beyond the outermost electrodes, um."""
+    synapses_per_cell: int = Field(80, ge=1)
+    """Outgoing synapses of each cell, on different targets."""
+    wiring_length_mm: Positive = 0.7
+    """Targets are drawn with probability exp(-distance / length), mm."""
+    inhibitory_length_share: Positive = 0.5
+    """Wiring length of inhibitory cells over that of excitatory ones."""
+    long_range_share: Share = 0.25
+    """Share of an excitatory cell's synapses drawn regardless of distance."""
+    axon_speed_mm_per_ms: Positive = 0.3
+    """Conduction velocity, mm/ms."""
+    synapse_delay_ms: NotNegative = 1.0
+    """Delay of a synapse beside conduction, ms."""
+    membrane_tau_e_ms: Positive = 20.0
+    """Membrane time constant of excitatory cells, ms."""
+    membrane_tau_i_ms: Positive = 10.0
+    """Membrane time constant of inhibitory cells, ms."""
+    threshold_mv: Positive = 15.0
+    """Mean firing threshold, mV."""
+    threshold_spread_mv: NotNegative = 1.5
+    """Standard deviation of thresholds over cells, mV."""
+    refractory_e_ms: int = Field(3, ge=0)
+    """Refractory time of excitatory cells, ms."""
+    refractory_i_ms: int = Field(2, ge=0)
+    """Refractory time of inhibitory cells, ms."""
+    weight_ee_mv: NotNegative = 11.35
+    """Mean weight from excitatory to excitatory cells, mV."""
+    weight_ei_mv: NotNegative = 17.88
+    """Mean weight from excitatory to inhibitory cells, mV."""
+    weight_ie_mv: NotNegative = 10.44
+    """Mean weight from inhibitory to excitatory cells, mV."""
+    weight_ii_mv: NotNegative = 11.13
+    """Mean weight from inhibitory to inhibitory cells, mV."""
+    weight_spread: NotNegative = 0.5
+    """Standard deviation of weights over their mean."""
+    weight_max_mv: Positive = 50.0
+    """Largest weight, mV."""
+    ampa_tau_ms: Positive = 4.0
+    """Decay of fast excitation, ms."""
+    gaba_tau_ms: Positive = 8.0
+    """Decay of inhibition, ms."""
+    slow_tau_ms: Positive = 77.0
+    """Decay of slow (NMDA-like) excitation, ms."""
+    slow_share: NotNegative = 0.157
+    """Peak of the slow excitation over that of the fast one."""
+    adaptation_mv: NotNegative = 5.01
+    """Adaptation added by each spike of an excitatory cell, mV."""
+    adaptation_tau_ms: Positive = 561.0
+    """Decay of adaptation, ms."""
+    depression_share: Share = 0.068
+    """Share of synaptic resource used by each spike of an excitatory cell."""
+    depression_tau_ms: Positive = 744.0
+    """Recovery of synaptic resource, ms."""
+    mini_rate_hz: NotNegative = 60.0
+    """Miniature events per cell, Hz."""
+    mini_mv: NotNegative = 2.53
+    """Size of a miniature event, as a weight, mV."""
+    bias_mv: float = 2.28
+    """Mean tonic drive, mV; the upper tail of its spread makes pacemaker cells."""
+    bias_spread_mv: NotNegative = 4.16
+    """Standard deviation of the tonic drive over cells, mV."""
+    bias_inhibitory_mv: float = -0.92
+    """Added to the tonic drive of inhibitory cells, mV."""
+    drift_mv: NotNegative = 1.74
+    """Standard deviation of the excitability that excitatory cells share (Ornstein-Uhlenbeck), mV."""
+    drift_tau_ms: Positive = 1800.0
+    """Correlation time of that drift, ms."""
+
+
+class ElectrodeConfig(_Model):
+    """What an electrode sees of the cells around it."""
+
+    noise_uv: NotNegative = 5.0
+    """Noise of the recording, uV rms (published values 2 to 8)."""
+    amplitude_uv: Positive = 58.0
+    """Median spike amplitude of a cell that lies on the electrode, uV; log-normal over cells."""
+    amplitude_spread: NotNegative = 0.5
+    """Standard deviation of the logarithm of the amplitude."""
+    half_distance_um: Positive = 40.0
+    """Distance over which the amplitude halves, um (published values 30 to 50)."""
+    threshold_sigma: Positive = 5.0
+    """Spikes signal: a spike is seen where noise leaves it over this many times the noise."""
+    gain_uv: Positive = 0.195
+    """Samples signal: microvolts per bit."""
+
+
+class StimulationConfig(_Model):
+    """How pulses act on cells and amplifiers.
+
+    A pulse fires a cell at distance d of an electrode with probability exp(-(d / r)^2). The radius r grows as a power
+    of the pulse's strength. Strength is amplitude times ``(1 + chronaxie / reference_phase) / (1 + chronaxie / phase)``
+    (Weiss 1901; Lapicque 1907), for the more effective phase.
+    """
+
+    radius_mm: Positive = 0.16
+    """Recruitment radius at the reference strength, mm."""
+    radius_at_double_mm: Positive = 0.245
+    """Recruitment radius at twice the reference strength, mm."""
+    reference_mv: Positive = 75.0
+    """Reference strength: amplitude, mV, ..."""
+    reference_phase_us: Positive = 200.0
+    """... and width of a phase, us."""
+    chronaxie_us: NotNegative = 200.0
+    """Chronaxie of the elements that are excited, us; axons have 30 to 700 (Ranck 1975)."""
+    artefact_share: NotNegative = 1.0
+    """Artefact on the stimulated electrode over the amplitude of the pulse; elsewhere it falls with distance."""
+    artefact_decay_ms: Positive = 0.4
+    """Decay of the artefact, ms; the amplifier stays at the rail while it is larger."""
+
+    @model_validator(mode="after")
+    def _radius_grows(self) -> Self:
+        if self.radius_at_double_mm < self.radius_mm:
+            raise ValueError(f"radius_at_double_mm {self.radius_at_double_mm:g} is under radius_mm {self.radius_mm:g}")
+        return self
+
+
+class SimulatedRigConfig(SourceConfig):
+    """What simulated rigs have in common: electrodes, clock, packets."""
+
+    probe: ProbeConfig = ProbeConfig()
+    """The electrode array."""
+    sampling_frequency_hz: int = Field(25000, ge=1000, multiple_of=1000)
+    """Samples per second; a multiple of 1000, so that a frame is a whole number of samples."""
+    packet_ms: Positive | None = None
+    """What the rig delivers at once, ms; by default 1."""
+    packet_samples: int | None = Field(None, ge=1)
+    """The same in samples, instead of ``packet_ms``."""
+    lead_ms: Positive | None = None
+    """How far ahead pulses are decided, ms; by default one packet and two frames, at least 3."""
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.packet_ms is not None and self.packet_samples is not None:
+            raise ValueError("packet_ms and packet_samples are both given: keep one")
+        if self.packet < 1:
+            raise ValueError(f"packet_ms {self.packet_ms} is shorter than one sample")
+        if self.lead < self.least_lead:
+            raise ValueError(
+                f"lead_ms {self.lead_ms} is under {self.least_lead / self.frame_samples:g}: pulses must be decided one "
+                "packet and one frame ahead, two where packets are not whole milliseconds"
+            )
+        return self
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples of 1 ms."""
+        return self.sampling_frequency_hz // 1000
+
+    @property
+    def packet(self) -> int:
+        """Samples of a packet."""
+        if self.packet_samples is not None:
+            return self.packet_samples
+        return round((1.0 if self.packet_ms is None else self.packet_ms) * self.frame_samples)
+
+    @property
+    def least_lead(self) -> int:
+        """Samples after which a pulse can still be obeyed, counted from the last whole frame."""
+        return self.packet + self.frame_samples * (2 if self.packet % self.frame_samples else 1)
+
+    @property
+    def lead(self) -> int:
+        """Samples by which pulses are decided ahead of the last frame."""
+        if self.lead_ms is not None:
+            return round(self.lead_ms * self.frame_samples)
+        return max(self.packet + 2 * self.frame_samples, 3 * self.frame_samples)
+
+
+class CultureConfig(SimulatedRigConfig):
+    """A simulated cortical culture that fires, bursts and answers stimulation."""
+
+    kind: Literal["culture"] = "culture"
+    signal: Literal["spikes", "samples"] = "spikes"
+    """Deliver detected spikes, or int16 samples to detect them in."""
+    culture_seed: int | None = Field(None, ge=0)
+    """Which culture: its cells and wiring. By default the session's seed; noise always follows the session's seed."""
+    cells: int = Field(1000, ge=100)
+    """Cells in the dish."""
+    settle_s: NotNegative = 30.0
+    """Time simulated before the first sample, s: a new network needs some seconds to reach its usual activity."""
+    plasticity: Literal["off"] = "off"
+    """Whether synapses change."""
+    network: NetworkConfig = NetworkConfig()
+    """Cells and synapses."""
+    electrodes: ElectrodeConfig = ElectrodeConfig()
+    """Recording."""
+    stimulation: StimulationConfig = StimulationConfig()
+    """Effect of pulses."""
+
+    @model_validator(mode="after")
+    def _cells_suffice(self) -> Self:
+        if self.network.synapses_per_cell >= self.cells:
+            raise ValueError(f"synapses_per_cell {self.network.synapses_per_cell} needs more than {self.cells} cells")
+        return self
+
+    def build(self, seed: int) -> SimulatedCulture:
+        """Return the culture; the session's seed decides its noise."""
+        from wetloop.culture.rig import SimulatedCulture
+
+        return SimulatedCulture(self, seed)
+
+
+class PoissonConfig(SimulatedRigConfig):
+    """Independent Poisson spikes on every channel that answer nothing: the in-silico control group of DishBrain."""
+
+    kind: Literal["poisson"] = "poisson"
+    rate_hz: Positive = 3.1
+    """Spikes per channel, Hz; by default the mean rate of an electrode in cortex at DIV 20-22."""
+
+    def build(self, seed: int) -> PoissonSource:
+        """Return the source."""
+        from wetloop.culture.poisson import PoissonSource
+
+        return PoissonSource(self, seed)

@@ -1,0 +1,125 @@
+"""One compiled ``advance`` per block, the same in every way of running.
+
+Everything periodic happens at the ends of frames, an absolute grid of 1 ms of samples; a block is cut at that grid, so
+packets of any size give the same spikes and pulses. The *frontier* is the sample before which every pulse is decided: a
+frame that ends at e moves it to e + lead, and a pulse asked for before it is late.
+
+``advance`` has four inputs: the state, the block, the commands in effect, and the newest sample that the rig had reached.
+All four are recorded; host times are written and never read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wetloop.kernels.clock import now_ns
+from wetloop.kernels.detection import detect, end_frame
+from wetloop.kernels.jit import kernel
+from wetloop.kernels.rings import commit, reserve
+from wetloop.kernels.voices import apply_commands, commit_pulses
+
+if TYPE_CHECKING:
+    from wetloop.core.types import Records, Samples
+    from wetloop.kernels.rings import Ring
+    from wetloop.kernels.state import EngineState, Rings
+
+
+@kernel
+def advance(
+    s: EngineState, r: Rings, start: int, n_samples: int, lost: int, samples: Samples, spikes: Records, newest: int
+) -> None:
+    """Take the block [start, start + n_samples): blank, detect, report spikes, decide pulses.
+
+    ``samples`` int16 (n_samples, n_channels) where the rig gives samples, else empty; ``spikes`` SPIKE records ordered by
+    ``known_sample``, none where the rig gives samples.
+    """
+    core, begun = s.core[0], now_ns()
+    apply_commands(s, r.commands)
+    core.newest = newest
+    core.lost += lost
+    at, stop, used, n_spikes, n_pulses = start, start + n_samples, 0, 0, 0
+    while at < stop:
+        end = min(stop, (at // core.frame + 1) * core.frame)
+        if samples.size > 0:
+            n = detect(s.detector, clean(s, samples[at - start : end - start], at), at, s.found, 0)
+            n_spikes += report(s, r.spikes, s.found[:n])
+        else:
+            first = used
+            while used < spikes.size and spikes[used].known_sample < end:
+                used += 1
+            n_spikes += report(s, r.spikes, spikes[first:used])
+        if end % core.frame == 0:
+            if samples.size > 0:
+                end_frame(s.detector, core.frame)
+            n_pulses += commit_pulses(s, r.pulses, end + core.lead)
+        at = end
+    i = reserve(r.blocks)
+    if i >= 0:
+        b = r.blocks.slots[i]
+        b.start_sample, b.n_samples, b.lost_samples, b.serial, b.newest_sample = start, n_samples, lost, core.serial, newest
+        b.start_ns, b.n_spikes, b.n_pulses, b.done_ns = begun, n_spikes, n_pulses, now_ns()
+        commit(r.blocks)
+
+
+@kernel
+def report(s: EngineState, ring: Ring, spikes: Records) -> int:
+    """Put spikes into the ring, in order, except those whose peak lies in a blanked window."""
+    n = 0
+    for k in range(spikes.size):
+        if is_blank(s, spikes[k].sample_index):
+            continue
+        n += 1
+        i = reserve(ring)
+        if i >= 0:
+            ring.slots[i] = spikes[k]
+            commit(ring)
+    return n
+
+
+@kernel
+def is_blank(s: EngineState, sample: int) -> bool:
+    """Tell whether a delivered pulse blanks this sample; pulses are kept in order of time, newest last."""
+    core = s.core[0]
+    for k in range(1, min(core.n_blanks, s.blanks.size) + 1):
+        pulse = s.blanks[(core.n_blanks - k) % s.blanks.size]
+        if pulse + core.blank <= sample:
+            return False
+        if pulse <= sample:
+            return True
+    return False
+
+
+@kernel
+def touches_blank(s: EngineState, start: int, stop: int) -> bool:
+    """Tell whether any sample of [start, stop) is blanked."""
+    core = s.core[0]
+    for k in range(1, min(core.n_blanks, s.blanks.size) + 1):
+        pulse = s.blanks[(core.n_blanks - k) % s.blanks.size]
+        if pulse + core.blank <= start:
+            return False
+        if pulse < stop:
+            return True
+    return False
+
+
+@kernel
+def clean(s: EngineState, samples: Samples, start: int) -> Samples:
+    """Return the span with each blanked row replaced by the last clean one, which keeps the filter calm."""
+    held, n = s.held, samples.shape[0]
+    if not touches_blank(s, start, start + n):
+        copy_row(held, 0, samples, n - 1)
+        return samples
+    for t in range(n):
+        if is_blank(s, start + t):
+            copy_row(held, 1 + t, held, t)
+        else:
+            copy_row(held, 1 + t, samples, t)
+    copy_row(held, 0, held, n)
+    return held[1 : 1 + n]
+
+
+@kernel
+def copy_row(to: Samples, i: int, source: Samples, j: int) -> None:
+    """Copy one row, written out: an array assignment costs up to 2 s of compilation in each function that has one."""
+    for c in range(source.shape[1]):
+        to[i, c] = source[j, c]

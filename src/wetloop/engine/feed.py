@@ -1,0 +1,124 @@
+"""Feeds recorded blocks to the engine: the same four inputs, so the same bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wetloop.engine.advance import advance
+from wetloop.engine.rig import NO_SAMPLES
+from wetloop.kernels.jit import kernel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from wetloop.core.guard import PatternTable
+    from wetloop.core.types import Records, Samples
+    from wetloop.engine.engine import Engine
+
+ROWS_AT_ONCE = 1 << 16
+"""Rows of raw samples that are read from the file at once."""
+
+
+class RecordedBlocks:
+    """The hardware of a replay; what is stimulated goes nowhere.
+
+    Parameters
+    ----------
+    engine
+        Takes the blocks.
+    blocks
+        BLOCK records, in order.
+    spikes
+        SPIKE records in the order in which they became known; used where no samples were recorded.
+    samples
+        int16 (n_samples, n_channels), an array or a dataset on disk; detection runs again where they are given.
+    """
+
+    def __init__(self, engine: Engine, blocks: Records, spikes: Records, samples: Any) -> None:
+        self._engine, self._blocks, self._samples = engine, blocks, samples
+        self._stops = blocks["start_sample"] + blocks["n_samples"]
+        self._used = 0
+        self._handle = engine.handle(0)
+        n_channels = len(engine.state.guard.electrodes)
+        self._rows: Samples = np.zeros((0, n_channels), np.int16)
+        self._rows_from = self._next_row = 0
+        if samples is None:
+            self._spikes = spikes
+            self._edges = np.concatenate([[0], np.cumsum(blocks["n_spikes"], dtype=np.int64)])
+        else:
+            self._spikes = spikes[:0]
+            self._edges = np.zeros(len(blocks) + 1, np.int64)
+
+    def start(self) -> int:
+        """Return the first recorded sample."""
+        return int(self._blocks["start_sample"][0]) if len(self._blocks) else 0
+
+    def run_until(self, sample: int) -> None:
+        """Feed blocks until ``sample`` is reached."""
+        last = int(np.searchsorted(self._stops, sample)) + 1
+        if last > len(self._blocks):
+            raise EOFError
+        self._feed(last)
+
+    def finish(self) -> None:
+        """Feed what was recorded after the last decision: a source may end within a window."""
+        self._feed(len(self._blocks))
+
+    def _feed(self, last: int) -> None:
+        if last <= self._used:
+            return
+        n_rows = int(self._blocks["n_samples"][self._used : last].sum())
+        if self._samples is not None:
+            self._load(self._next_row + n_rows)
+        feed(
+            self._handle, self._blocks, self._edges, self._spikes, self._rows, self._next_row - self._rows_from,
+            self._used, last,
+        )  # fmt: skip
+        self._used, self._next_row = last, self._next_row + n_rows
+        self._engine.pulses.take()
+
+    def _load(self, until: int) -> None:
+        if until > self._rows_from + len(self._rows):
+            stop = min(max(until, self._next_row + ROWS_AT_ONCE), len(self._samples))
+            self._rows = np.ascontiguousarray(self._samples[self._next_row : stop])
+            self._rows_from = self._next_row
+
+    def samples(self) -> Samples:
+        """Return nothing: a replay is not recorded."""
+        return NO_SAMPLES
+
+    def open(self) -> None:
+        """Do nothing: the recording is open."""
+
+    def prepare(self, table: PatternTable) -> None:
+        """Take the table and forget it."""
+
+    def silence(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing: whoever opened the recording closes it."""
+
+
+@kernel
+def feed(
+    handle: Any,
+    blocks: Records,
+    edges: npt.NDArray[np.int64],
+    spikes: Records,
+    samples: Samples,
+    row: int,
+    first: int,
+    last: int,
+) -> None:
+    """Advance over the blocks [first, last); their samples begin at ``row``."""
+    for k in range(first, last):
+        b = blocks[k]
+        stop = row + b.n_samples if samples.shape[0] > 0 else row
+        advance(
+            handle.engine, handle.rings, b.start_sample, b.n_samples, b.lost_samples, samples[row:stop],
+            spikes[edges[k] : edges[k + 1]], b.newest_sample,
+        )  # fmt: skip
+        row = stop

@@ -1,0 +1,317 @@
+"""Online spike detection: causal band-pass, noise estimate, threshold and peak search, as samples arrive.
+
+Channels are taken in tiles of one vector. The filter states of a tile stay in registers for a call, its
+filtered signal stays in the first-level cache, and only channels with a crossing, an open search or a value
+at a rail are looked at one by one. How the samples are cut into calls changes no bit: everything is carried
+over, and the noise estimate changes at the ends of frames only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+
+import numpy as np
+
+from wetloop.kernels import simd
+from wetloop.kernels.jit import kernel
+from wetloop.kernels.simd import LANES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from wetloop.kernels.simd import Vector
+
+    Samples: TypeAlias = npt.NDArray[np.int16]
+    Records: TypeAlias = npt.NDArray[np.void]
+    Floats: TypeAlias = npt.NDArray[np.float32]
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+SIGMA, TOTAL, GAIN, PLANES = 4, 5, 6, 7
+"""Rows of ``Detector.planes``; the filter states are rows 0 to 3."""
+
+CROSSED, RAILED = 1, 1 << LANES
+"""Flags of the first channel of a tile; those of the k-th are k bits higher."""
+LOW_RAIL, HIGH_RAIL = -32768, 32767
+ABS_TO_SIGMA = 1.2533141373155001
+"""Standard deviation over mean magnitude of normal noise, the root of pi / 2."""
+INITIAL_SIGMA_UV = np.float32(1e9)
+"""Clips nothing until the first frame has been measured."""
+SILENCE = np.float32(1e-15)
+"""Filter states below this become 0 at the end of a frame: subnormal numbers would slow a silent channel."""
+
+CORE = np.dtype(
+    [
+        ("a11", "<f4"), ("a12", "<f4"), ("a21", "<f4"), ("a22", "<f4"),
+        ("threshold_sigma", "<f4"), ("sigma_floor_uv", "<f4"), ("smoothing", "<f4"), ("n_channels", "<i4"),
+        ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"),
+        ("frame_samples", "<i4"), ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
+        ("row", "<i8"), ("start_sample", "<i8"), ("n_pending", "<i8"),
+    ]
+)  # fmt: skip
+"""Negated feedback coefficients of the two biquads and settings (a jump over the whole range rings below any
+threshold after ``ring_samples``); frames seen and events that found no room; of the frame at hand the samples
+seen, and of the call at hand the first sample and the number of pending events."""
+
+CHANNEL = np.dtype(
+    [
+        ("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"),
+        ("rail_sample", "<i8"), ("n_saturated", "<i8"),
+    ]
+)  # fmt: skip
+"""``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it;
+``rail_sample`` is the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
+
+
+class Detector(NamedTuple):
+    """All state of an array's detection; after the same samples and frames it holds the same bytes.
+
+    The last tile ends at the last channel, so that nothing beyond a row is read; the channels that it shares
+    with the tile before have gain 0 in it.
+
+    Attributes
+    ----------
+    core
+        One record, dtype ``CORE``.
+    planes
+        float32, shape (PLANES, n_tiles * LANES): four filter states, sigma in uV, sum of clipped magnitudes of
+        the frame in uV (minus infinity: the frame does not count), gain in uV per bit (0: lane not used).
+    channels
+        Searches, dtype ``CHANNEL``, shape (n_channels,).
+    busy
+        Whether a channel of a tile is in a search or lockout, int64, shape (n_tiles,).
+    filtered
+        Filtered signal in uV of the tile at hand, float32, shape (frame_samples, LANES).
+    padded
+        Samples of an array with fewer than LANES channels, int16, shape (frame_samples, LANES).
+    pending
+        Events in order of channel, dtype ``SPIKE``, as many as a frame can hold; 0 between calls.
+    places
+        Where the events of each sample go, int64, shape (frame_samples + 1,); 0 between calls.
+    """
+
+    core: Records
+    planes: Floats
+    channels: Records
+    busy: npt.NDArray[np.int64]
+    filtered: Floats
+    padded: Samples
+    pending: Records
+    places: npt.NDArray[np.int64]
+
+
+def lean(function: F) -> F:
+    """Compile as ``kernel`` does, but without reference counts, which cost more here than the filter.
+
+    Nothing below makes or keeps an array: the caller owns them all for the length of a call.
+    """
+    compiled: Any = kernel(function)
+    compiled.targetoptions["_nrt"] = False
+    return cast("F", compiled)
+
+
+@lean
+def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vector, Vector, Vector]:
+    """Advance a biquad with zeros at +1 and -1 by one sample; return its output and its two new states.
+
+    Transposed direct form II; the numerator (1, 0, -1) costs nothing, and ``a1`` and ``a2`` come negated.
+    """
+    y = simd.add(x, p)
+    return y, simd.fma(a1, y, q), simd.fms(a2, y, x)
+
+
+@lean
+def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, column: int, slot: int) -> int:
+    """Filter the LANES channels from ``column`` on, whose planes start at ``slot``.
+
+    Return flags: bit k is set if channel k crossed its threshold, bit LANES + k if it was at a rail.
+    """
+    (n_samples, stride), width = samples.shape, planes.shape[1]
+    a11, a12 = simd.splat(core.a11), simd.splat(core.a12)
+    a21, a22 = simd.splat(core.a21), simd.splat(core.a22)
+    p, q = simd.load(planes, slot), simd.load(planes, width + slot)
+    r, s = simd.load(planes, 2 * width + slot), simd.load(planes, 3 * width + slot)
+    limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + slot))
+    total, gain = simd.load(planes, TOTAL * width + slot), simd.load(planes, GAIN * width + slot)
+    trough = low = high = simd.splat(np.float32(0))
+    i, o = column, core.row * LANES
+    for _ in range(n_samples):
+        simd.prefetch(samples, i + LANES)
+        x = simd.load_int16(samples, i)
+        low, high = simd.minimum(low, x), simd.maximum(high, x)
+        v, p, q = biquad(simd.mul(gain, x), a11, a12, p, q)
+        y, r, s = biquad(v, a21, a22, r, s)
+        simd.store(filtered, o, y)
+        total = simd.add(total, simd.minimum(simd.absolute(y), limit))
+        trough = simd.minimum(trough, y)
+        i += stride
+        o += LANES
+    simd.store(planes, slot, p)
+    simd.store(planes, width + slot, q)
+    simd.store(planes, 2 * width + slot, r)
+    simd.store(planes, 3 * width + slot, s)
+    simd.store(planes, TOTAL * width + slot, total)
+    at_low = simd.mask_lt(low, simd.splat(np.float32(LOW_RAIL + 1)))
+    at_high = simd.mask_lt(simd.splat(np.float32(HIGH_RAIL - 1)), high)
+    return int(simd.mask_lt(trough, simd.neg(limit)) | (at_low | at_high) << LANES)
+
+
+@lean
+def scan_channel(d: Detector, samples: Samples, channel_index: int, lane: int, threshold_uv: float) -> None:
+    """Look for events of one channel of the filtered tile, and append them to ``pending``.
+
+    A crossing opens a search for the lowest value; the event is known when the search is over, and a lockout
+    follows. An event that may be the filter's answer to a value at a rail is counted and refused.
+    """
+    core, channel = d.core[0], d.channels[channel_index]
+    memory = core.peak_samples + core.ring_samples
+    phase, peak_uv, peak_sample = channel.phase, channel.peak_uv, channel.peak_sample
+    for t in range(samples.shape[0]):
+        y, x, sample_index = d.filtered[core.row + t, lane], samples[t, channel_index], core.start_sample + t
+        if not LOW_RAIL < x < HIGH_RAIL:
+            channel.rail_sample = sample_index
+        if phase > 0:
+            if y < peak_uv:
+                peak_uv, peak_sample = y, sample_index
+            phase -= 1
+            if phase == 0:
+                phase = -core.lockout_samples
+                if channel.rail_sample + memory >= sample_index:
+                    channel.n_saturated += 1
+                    continue
+                event = d.pending[core.n_pending]
+                event.sample_index, event.known_sample = peak_sample, sample_index
+                event.channel_index, event.amplitude_uv = channel_index, peak_uv
+                core.n_pending += 1
+        elif phase < 0:
+            phase += 1
+        elif y < threshold_uv:
+            peak_uv, peak_sample, phase = y, sample_index, core.peak_samples
+    channel.phase, channel.peak_uv, channel.peak_sample = phase, peak_uv, peak_sample
+
+
+@lean
+def scan_tile(d: Detector, samples: Samples, tile: int, column: int, flags: int) -> None:
+    """Look at those channels of the filtered tile that need it."""
+    core, slot = d.core[0], tile * LANES
+    k = core.threshold_sigma if core.n_frames >= core.warm_up_frames else np.float32(np.inf)
+    busy = False
+    for channel_index in range(slot, min(slot + LANES, core.n_channels)):
+        channel, lane = d.channels[channel_index], channel_index - column
+        if (flags >> lane) & RAILED:
+            d.planes[TOTAL, slot + lane] = -np.inf
+        if channel.phase > 0 or (flags >> lane) & (CROSSED | RAILED):
+            scan_channel(d, samples, channel_index, lane, -(k * d.planes[SIGMA, slot + lane]))
+        else:
+            channel.phase = min(0, channel.phase + samples.shape[0])
+        busy |= channel.phase != 0
+    d.busy[tile] = busy
+
+
+@lean
+def detect_tiles(d: Detector, samples: Samples) -> None:
+    """Filter and scan one tile after the other; rows of ``samples`` are at least one vector long."""
+    core, planes, filtered = d.core[0], d.planes, d.filtered
+    for tile in range(d.busy.size):
+        column = min(tile * LANES, samples.shape[1] - LANES)
+        flags = filter_tile(core, planes, filtered, samples, column, tile * LANES)
+        if flags | d.busy[tile]:
+            scan_tile(d, samples, tile, column, flags)
+
+
+@lean
+def detect_padded(d: Detector, samples: Samples) -> None:
+    """Detect on copied rows: on an array smaller than a vector the last ones would be read past their end."""
+    for t in range(samples.shape[0]):
+        for channel_index in range(samples.shape[1]):
+            d.padded[d.core[0].row + t, channel_index] = samples[t, channel_index]
+    detect_tiles(d, d.padded[d.core[0].row : d.core[0].row + samples.shape[0]])
+
+
+@lean
+def deliver(d: Detector, found: Records, n_found: int) -> int:
+    """Move the pending events to ``found`` in order of known sample and channel, by a counting sort."""
+    core, places = d.core[0], d.places
+    for i in range(core.n_pending):
+        places[d.pending[i].known_sample - core.start_sample + 1] += 1
+    for t in range(1, places.size):
+        places[t] += places[t - 1]
+    for i in range(core.n_pending):
+        event = d.pending[i]
+        t = event.known_sample - core.start_sample
+        if n_found + places[t] < found.size:
+            spike = found[n_found + places[t]]
+            spike.sample_index, spike.known_sample = event.sample_index, event.known_sample
+            spike.channel_index, spike.amplitude_uv = event.channel_index, event.amplitude_uv
+        places[t] += 1
+        event.sample_index, event.known_sample, event.channel_index, event.amplitude_uv = 0, 0, 0, 0
+    for t in range(places.size):
+        places[t] = 0
+    n_wanted = n_found + core.n_pending
+    core.n_dropped += max(0, n_wanted - found.size)
+    core.n_pending = 0
+    return min(found.size, n_wanted)
+
+
+@lean
+def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: int) -> int:
+    """Detect spikes in the next samples of a frame.
+
+    Parameters
+    ----------
+    d
+        State, changed in place.
+    samples
+        int16, C-contiguous, shape (n_samples, n_channels), not beyond the end of the frame.
+    start
+        Rig sample index of the first row.
+    found, n_found
+        Records of dtype ``SPIKE`` of which the first ``n_found`` are kept. The new events follow, ordered by
+        ``known_sample`` then ``channel_index``; those that find no room are dropped and counted.
+
+    Returns
+    -------
+    int
+        Number of records of ``found`` now in use.
+    """
+    core = d.core[0]
+    if samples.shape[1] != core.n_channels or core.row + samples.shape[0] > core.frame_samples:
+        raise ValueError("samples have the wrong number of channels, or cross the end of a frame")
+    core.start_sample = start
+    if core.n_channels < LANES:
+        detect_padded(d, samples)
+    else:
+        detect_tiles(d, samples)
+    core.row += samples.shape[0]
+    return int(deliver(d, found, n_found) if core.n_pending else n_found)
+
+
+@lean
+def end_frame(d: Detector, n_samples: int) -> None:
+    """Update the noise at the end of an absolute frame of which ``n_samples`` were seen.
+
+    Sigma follows 1.2533 * mean(min(|y|, k sigma)) with exponential smoothing; clipping at the threshold keeps
+    the spikes out of it. At first it is the mean of all frames, once the transient of a filter that starts on
+    an offset is over. Frames with a value at a rail do not count.
+    """
+    core, planes = d.core[0], d.planes
+    core.row = core.start_sample = 0
+    if n_samples == 0:
+        return
+    n_settled = max(0, core.n_frames - core.ring_samples // core.frame_samples)
+    weight = max(core.smoothing, 1.0 / (n_settled + 1.0))
+    core.n_frames += 1
+    keep, scale = np.float32(1.0 - weight), np.float32(weight * ABS_TO_SIGMA / n_samples)
+    zero, floor, silence = simd.splat(np.float32(0)), simd.splat(core.sigma_floor_uv), simd.splat(SILENCE)
+    width = planes.shape[1]
+    for slot in range(0, width, LANES):
+        sigma, total = simd.load(planes, SIGMA * width + slot), simd.load(planes, TOTAL * width + slot)
+        mean = simd.fma(simd.splat(keep), sigma, simd.mul(simd.splat(scale), total))
+        sigma = simd.maximum(floor, simd.select_lt(total, zero, sigma, mean))
+        simd.store(planes, SIGMA * width + slot, sigma)
+        simd.store(planes, TOTAL * width + slot, zero)
+        for i in range(slot, SIGMA * width, width):
+            z = simd.load(planes, i)
+            simd.store(planes, i, simd.select_lt(simd.absolute(z), silence, zero, z))

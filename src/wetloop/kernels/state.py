@@ -1,0 +1,94 @@
+"""All that the engine remembers, as plain arrays: a checkpoint is a copy, equality is a comparison of bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from wetloop.kernels.detection import Detector
+from wetloop.kernels.records import COMMAND, FATES, KINDS
+from wetloop.kernels.rings import Ring
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+N_VOICES, PENDING, CHARGE_BINS, WINDOWS, BLANKS = 64, 8, 16, 2, 1024
+"""Voices; settings that may wait in one voice; bins and lengths (1 s, 1 min) of charge windows; pulses kept for blanking."""
+
+CORE = np.dtype(
+    [
+        ("frame", "<i8"), ("lead", "<i8"), ("blank", "<i8"), ("newest", "<i8"), ("frontier", "<i8"), ("next_due", "<i8"),
+        ("lease_until", "<i8"), ("serial", "<i8"), ("state", "<i8"), ("lost", "<i8"), ("n_blanks", "<i8"),
+        ("overflows", "<i8"), ("refused_second", "<i8"), ("refused", "<i8"), ("trip_refused", "<i8"),
+    ]
+)  # fmt: skip
+LIMITS = np.dtype(
+    [
+        ("min_interval", "<i8"), ("rate_window", "<i8"), ("array_window", "<i8"), ("overlap", "<i8"), ("max_electrodes", "<i8"),
+        ("charge_bin", "<i8", (WINDOWS,)), ("max_charge", "<f8", (WINDOWS,)), ("max_session_charge", "<f8"),
+    ]
+)  # fmt: skip
+VOICE = np.dtype(
+    [
+        ("on", "<i8"), ("first", "<i4"), ("count", "<i4"), ("kind", "<i4"), ("priority", "<i4"), ("timing", "<i4"),
+        ("used", "<i4"), ("start", "<i8"), ("stop", "<i8"), ("next", "<f8"), ("period", "<f8"), ("k", "<i8"),
+        ("seed", "<u8"), ("serial", "<i8"), ("pending_first", "<i8"), ("pending_last", "<i8"),
+    ]
+)  # fmt: skip
+ELECTRODE = np.dtype(
+    [
+        ("last", "<i8"), ("n", "<i8"), ("bin", "<i8", (WINDOWS,)), ("charge", "<f8", (WINDOWS, CHARGE_BINS)),
+        ("session_charge", "<f8"),
+    ]
+)  # fmt: skip
+
+
+class Guard(NamedTuple):
+    """Dynamic limits and what has been delivered.
+
+    ``electrode_times`` (n_channels, rate) and ``array_times`` (rate,) hold the newest pulses in a ring: a window is full
+    exactly when the pulse that a new one would replace still lies in it.
+    """
+
+    limits: npt.NDArray[np.void]
+    electrodes: npt.NDArray[np.void]
+    electrode_times: npt.NDArray[np.int64]
+    array_times: npt.NDArray[np.int64]
+    array_count: npt.NDArray[np.int64]
+    pattern_first: npt.NDArray[np.int64]
+    pattern_channels: npt.NDArray[np.int64]
+    pattern_charge: npt.NDArray[np.float64]
+
+
+class EngineState(NamedTuple):
+    """``held`` int16 (1 + frame, n_channels): the last clean row, then a blanked copy of the span being detected."""
+
+    core: npt.NDArray[np.void]
+    detector: Detector
+    guard: Guard
+    voices: npt.NDArray[np.void]
+    pending: npt.NDArray[np.void]
+    blanks: npt.NDArray[np.int64]
+    held: npt.NDArray[np.int16]
+    found: npt.NDArray[np.void]
+    fates: npt.NDArray[np.int64]
+
+
+class Rings(NamedTuple):
+    """What leaves and enters the engine: SPIKE, PULSE and BLOCK out, COMMAND in."""
+
+    spikes: Ring
+    pulses: Ring
+    blocks: Ring
+    commands: Ring
+
+
+def new_voices() -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+    """Return voices that are off and their empty queues of settings."""
+    return np.zeros(N_VOICES, VOICE), np.zeros((N_VOICES, PENDING), COMMAND)
+
+
+def new_fates() -> npt.NDArray[np.int64]:
+    """Return the count of pulses by kind and fate, shape (n_kinds, n_fates)."""
+    return np.zeros((len(KINDS), len(FATES)), np.int64)

@@ -1,0 +1,137 @@
+"""Compares what a replay produces with what was recorded, row by row, and says in words where they part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from wetloop.recording.log import DecisionRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from wetloop.core.types import Outcome, Records, SpikeBatch, Tick
+    from wetloop.engine.engine import Engine
+    from wetloop.recording.reader import Recording
+
+MOST_DIFFERENCES = 10
+HOST_FIELDS = ("lateness_us", "arrival_ns", "start_ns", "done_ns")
+"""Host times: recorded, never compared."""
+
+
+class Stream:
+    """Rows of one kind, recorded and replayed."""
+
+    def __init__(self, name: str, recorded: Records, sampling_frequency: float, time_field: str) -> None:
+        self.name, self._recorded, self._rate, self._time = name, recorded, sampling_frequency, time_field
+        self._fields = [f for f in recorded.dtype.names or () if f not in HOST_FIELDS and f != "reserved"]
+        self.n = self.n_different = 0
+        self.sentences: list[str] = []
+
+    def add(self, replayed: Records) -> None:
+        """Compare the next rows with those recorded at the same place."""
+        recorded = self._recorded[self.n : self.n + len(replayed)]
+        if len(recorded) < len(replayed):
+            self._tell(f"{self.name}: the replay has more than the {len(self._recorded)} recorded")
+            replayed = replayed[: len(recorded)]
+        for k in self._different(recorded, replayed):
+            self._tell(self._sentence(int(k), recorded[k], replayed[k]))
+        self.n += len(replayed)
+
+    def _different(self, a: Records, b: Records) -> npt.NDArray[np.intp]:
+        apart = np.zeros(len(a), bool)
+        for field in self._fields:
+            unequal = a[field] != b[field]
+            apart |= unequal if unequal.ndim == 1 else unequal.any(axis=1)
+        return np.flatnonzero(apart)
+
+    def _sentence(self, k: int, recorded: Any, replayed: Any) -> str:
+        what = ", ".join(
+            f"{f} recorded {recorded[f].tolist()}, replayed {replayed[f].tolist()}"
+            for f in self._fields
+            if np.any(recorded[f] != replayed[f])
+        )
+        return f"{self.name} {self.n + k} at {recorded[self._time] / self._rate:.4f} s: {what}"
+
+    def _tell(self, sentence: str) -> None:
+        self.n_different += 1
+        if len(self.sentences) < MOST_DIFFERENCES:
+            self.sentences.append(sentence)
+
+    def finish(self) -> list[str]:
+        """Return the first differences, and how many more there are."""
+        missing = len(self._recorded) - self.n
+        if missing > 0:
+            self._tell(f"{self.name}: {missing} of {len(self._recorded)} recorded were not replayed")
+        more = self.n_different - len(self.sentences)
+        return self.sentences + ([f"{self.name}: {more} more differences"] if more else [])
+
+
+class Rows(NamedTuple):
+    """What a recording holds, row by row."""
+
+    spikes: Records
+    decisions: Records
+    pulses: Records
+    blocks: Records
+
+    @classmethod
+    def of(cls, recording: Recording) -> Rows:
+        """Read all rows."""
+        return cls(recording.spikes(), recording.decisions(), recording.pulses(), recording.blocks())
+
+
+class Comparison:
+    """The log of a replay: compares instead of writing."""
+
+    def __init__(
+        self, rows: Rows, recording: Recording, engine: Engine, on_progress: Callable[[float], None] | None
+    ) -> None:
+        rate = recording.info.sampling_frequency
+        self._recorded, self._recording, self._engine, self._on_progress = rows, recording, engine, on_progress
+        self._rows = DecisionRows(rows.decisions.dtype, recording.header["event_names"])
+        self._decisions = Stream("decision", rows.decisions, rate, "stop_sample")
+        self.pulses = Stream("pulse", rows.pulses, rate, "sample_index")
+        self.spikes = Stream("spike", rows.spikes, rate, "sample_index")
+        self._blocks = Stream("block", rows.blocks, rate, "start_sample")
+        self.decisions = 0
+
+    def decision(
+        self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
+    ) -> None:
+        """Take note of one replayed decision."""
+        self.decisions += 1
+        if self._rows.add(tick, batch, action, outcome, serial) or not self.decisions % 1024:
+            self._compare()
+
+    def _compare(self) -> None:
+        self._decisions.add(self._rows.take())
+        self.pulses.add(self._engine.recorded_pulses.take())
+        self.spikes.add(self._engine.recorded_spikes.take())
+        self._blocks.add(self._engine.recorded_blocks.take())
+        if self._on_progress is not None:
+            self._on_progress(self.decisions / max(1, len(self._recorded.decisions)))
+
+    def finish(self) -> list[str]:
+        """Return every difference found, as sentences; none if the replay agrees."""
+        self._compare()
+        streams = (self.spikes, self._decisions, self.pulses, self._blocks)
+        altered = self._altered_spikes() if self._recording.complete else []
+        return [*altered, *(s for stream in streams for s in stream.finish())]
+
+    def _altered_spikes(self) -> list[str]:
+        """Name the spikes on which the file's two tables disagree: one of the two was altered."""
+        told, rate = [], self._recording.info.sampling_frequency
+        spikes = self._recorded.spikes
+        for channel, units in enumerate(self._recording.unit_spikes()):
+            table = spikes["sample_index"][spikes["channel_index"] == channel]
+            for name, more, less in (("detected_spikes", table, units), ("units", units, table)):
+                told += [
+                    f"spike on channel {channel} at {sample / rate:.5f} s (sample {sample}) stands in {name} only"
+                    for sample in np.setdiff1d(more, less).tolist()
+                ]
+        more = len(told) - MOST_DIFFERENCES
+        return told[:MOST_DIFFERENCES] + ([f"{more} more spikes stand in one table only"] if more > 0 else [])

@@ -1,0 +1,105 @@
+"""What a finished recording says twice, for other tools: units, rallies and conditions, from its own exact rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wetloop.recording import schema
+from wetloop.recording.episodes import episodes
+from wetloop.recording.tables import extend, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import h5py
+    import numpy.typing as npt
+
+    from wetloop.recording.header import Header
+
+
+class Coverage:
+    """The spans of the rig's clock that were recorded without a gap, from blocks as they come."""
+
+    def __init__(self) -> None:
+        self._spans: list[list[int]] = []
+
+    def add(self, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> None:
+        """Add half-open windows, ordered in time, samples."""
+        if not len(starts):
+            return
+        breaks = np.flatnonzero(starts[1:] != stops[:-1])
+        firsts = starts[np.append(0, breaks + 1)].tolist()
+        lasts = stops[np.append(breaks, len(stops) - 1)].tolist()
+        if self._spans and self._spans[-1][1] == firsts[0]:
+            self._spans[-1][1] = lasts.pop(0)
+            del firsts[0]
+        self._spans += [list(span) for span in zip(firsts, lasts, strict=True)]
+
+    @property
+    def spans(self) -> npt.NDArray[np.int64]:
+        """Start and stop of each span, samples, shape (n_spans, 2)."""
+        return np.array(self._spans, np.int64).reshape(-1, 2)
+
+
+def write_derived(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
+    """Write units, episodes and conditions; ``spans`` is what was recorded without a gap, samples, shape (n, 2)."""
+    _write_units(file, header, spans)
+    _write_trials(file, header)
+    _write_epochs(file, header, spans)
+
+
+def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
+    """Write one unit per electrode: its spike times, what was observed, and the electrode."""
+    spikes, n = file[schema.SPIKES.path], header.info.n_channels
+    sample, channel = spikes["sample_index"][:], spikes["electrode"][:]
+    order = np.lexsort((sample, channel))
+    seconds = spans / header.info.sampling_frequency
+    counts = np.bincount(channel, minlength=n)
+    columns = {
+        "id": np.arange(n),
+        "spike_times": sample[order] / header.info.sampling_frequency,
+        "spike_times_index": np.cumsum(counts),
+        "obs_intervals": np.tile(seconds, (n, 1)),
+        "obs_intervals_index": len(spans) * np.arange(1, n + 1),
+        "electrodes": np.arange(n),
+        "electrodes_index": np.arange(1, n + 1),
+    }
+    _extend_all(file[schema.UNITS], columns)
+
+
+def _write_trials(file: h5py.File, header: Header) -> None:
+    """Write the episodes of the session."""
+    decisions = read_rows(file, schema.DECISIONS, schema.decision_dtype(0, 0))
+    found = episodes(decisions, header.event_names)
+    columns = _interval_columns(found["start_sample"], found["stop_sample"], header)
+    _extend_all(
+        file[schema.TRIALS], columns | {"hits": found["hits"], "ended_by": found["ended_by"].astype(object)}
+    )
+
+
+def _write_epochs(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
+    """Write the condition, from the first to the last sample recorded; none for a session without any."""
+    columns = _interval_columns(spans[:1, 0], spans[-1:, 1], header)
+    _extend_all(
+        file[schema.EPOCHS], columns | {"condition": np.array([header.condition], object)[: len(spans)]}
+    )
+
+
+def _interval_columns(
+    start: npt.NDArray[np.int64], stop: npt.NDArray[np.int64], header: Header
+) -> dict[str, npt.NDArray[np.generic]]:
+    rate_hz = header.info.sampling_frequency
+    return {
+        "id": np.arange(len(start)),
+        "start_time": start / rate_hz,
+        "stop_time": stop / rate_hz,
+        "start_sample": start,
+        "stop_sample": stop,
+    }
+
+
+def _extend_all(group: h5py.Group, columns: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    for name, values in columns.items():
+        extend(group[name], values)

@@ -1,0 +1,99 @@
+"""A recording at a glance, as plain values that JSON can hold; what is long is counted, not read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wetloop.kernels.records import FATES, KINDS
+from wetloop.recording import schema
+from wetloop.recording.reader import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+TOLD = ("identifier", "session_start", "description", "condition", "seed", "versions")
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return an overview of the recording: what, how long, on which rig, and how it went."""
+    with Recording(path) as recording:
+        start, stop = recording.extent()
+        duration_s = (stop - start) / recording.info.sampling_frequency
+        samples = recording.samples
+        return {
+            "file": str(path),
+            "size_bytes": recording.path.stat().st_size,
+            "complete": recording.complete,
+            **{name: recording.header[name] for name in TOLD},
+            "rig": _rig(recording),
+            "duration_s": duration_s,
+            "raw_samples": 0 if samples is None else samples.shape[0],
+            "spikes": _spikes(recording, duration_s),
+            "pulses": _pulses(recording),
+            "decisions": _decisions(recording),
+            "episodes": _episodes(recording),
+            "blocks": _blocks(recording),
+            "operator_commands": recording.n_rows(schema.COMMANDS),
+            "summary": recording.summary,
+        }
+
+
+def _rig(recording: Recording) -> dict[str, Any]:
+    info = recording.info
+    return {
+        "name": info.name,
+        "channels": info.n_channels,
+        "sampling_frequency_hz": info.sampling_frequency,
+        "unit": info.unit,
+        "patterns": len(recording.patterns),
+    }
+
+
+def _spikes(recording: Recording, duration_s: float) -> dict[str, Any]:
+    count = recording.n_rows(schema.SPIKES)
+    return {"count": count, "rate_hz": count / duration_s if duration_s else 0.0}
+
+
+def _pulses(recording: Recording) -> dict[str, Any]:
+    kind, fate = (recording.column(schema.PULSES, name) for name in ("kind", "fate"))
+    delivered = kind[fate == 0]
+    return {
+        "count": len(kind),
+        "by_fate": _counts(fate, FATES),
+        "by_kind": _counts(kind, KINDS),
+        "delivered_by_kind": _counts(delivered, KINDS),
+    }
+
+
+def _counts(codes: npt.NDArray[np.uint8], names: Sequence[str]) -> dict[str, int]:
+    counts = np.bincount(codes, minlength=len(names)).tolist()
+    return {name: count for name, count in zip(names, counts, strict=False) if count}
+
+
+def _decisions(recording: Recording) -> dict[str, Any]:
+    lateness_us = recording.column(schema.DECISIONS, "lateness_us")
+    decision_ms = 1000 * recording.header["decision_samples"] / recording.info.sampling_frequency
+    worst = float(lateness_us.max()) if len(lateness_us) else 0.0
+    return {"count": len(lateness_us), "decision_ms": decision_ms, "worst_lateness_us": worst}
+
+
+def _episodes(recording: Recording) -> dict[str, Any]:
+    found = recording.episodes()
+    causes, counts = np.unique(found["ended_by"], return_counts=True)
+    return {
+        "count": len(found),
+        "mean_hits": float(found["hits"].mean()) if len(found) else 0.0,
+        "most_hits": int(found["hits"].max()) if len(found) else 0,
+        "aces": int((found["hits"] == 0).sum()),
+        "ended_by": dict(zip(causes.tolist(), counts.tolist(), strict=True)),
+    }
+
+
+def _blocks(recording: Recording) -> dict[str, int]:
+    lost = recording.column(schema.BLOCKS, "lost_samples")
+    return {"count": len(lost), "lost_samples": int(lost.sum(dtype=np.int64))}

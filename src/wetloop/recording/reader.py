@@ -1,0 +1,248 @@
+"""Reads a recording with h5py alone; nothing is loaded before it is asked for, and nothing is ever written."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from wetloop.core.errors import RecordingError
+from wetloop.core.limits import StimLimits
+from wetloop.kernels.records import BLOCK, COMMAND, PULSE, SPIKE
+from wetloop.recording import header as heads
+from wetloop.recording import schema
+from wetloop.recording.episodes import episodes
+from wetloop.recording.tables import read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    import numpy.typing as npt
+
+    from wetloop.core.guard import Pattern
+    from wetloop.core.layout import Layout
+    from wetloop.core.types import Records, RigInfo
+
+TABLES = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
+
+
+class Recording:
+    """A recording, complete or still growing (then as it was at the writer's last flush).
+
+    Raises
+    ------
+    RecordingError
+        Saying what is wrong with the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._file = _open(self.path)
+        try:
+            _check(self.path, self._file)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; may be called twice."""
+        self._file.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the session was finished: False while it runs, and for ever where the writer was killed."""
+        return bool(self._file.attrs[schema.COMPLETE_ATTRIBUTE])
+
+    @cached_property
+    def header(self) -> dict[str, Any]:
+        """Plain fields of ``Header``: identifier, session_start, description, seed, versions, names, condition, ..."""
+        fields: dict[str, Any] = json.loads(self._document("header"))
+        return fields
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        config: dict[str, Any] = json.loads(self._document("config"))
+        return config
+
+    @cached_property
+    def info(self) -> RigInfo:
+        """The rig."""
+        return heads.info_from_json(self._document("rig"))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Roles of the channels."""
+        return heads.layout_from_json(self._document("layout"))
+
+    @cached_property
+    def limits(self) -> StimLimits:
+        """The tightest limits of all layers."""
+        return StimLimits.model_validate_json(self._document("limits"))
+
+    @cached_property
+    def patterns(self) -> dict[str, Pattern]:
+        """The prepared patterns by name, in the order of their numbers."""
+        return heads.patterns_from_json(self._document("patterns"))
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What the session said at its end; empty for one that is not complete."""
+        summary: dict[str, Any] = json.loads(self._document("summary"))
+        return summary
+
+    @cached_property
+    def decision_dtype(self) -> np.dtype[np.void]:
+        """Record type of this session's decisions."""
+        return schema.decision_dtype(self.header["n_actions"], self.header["n_observations"])
+
+    def n_rows(self, table: schema.Table) -> int:
+        """Return the number of rows of one of the tables in ``schema``, without reading them."""
+        return int(self._file[table.path]["id"].shape[0])
+
+    def column(self, table: schema.Table, name: str) -> npt.NDArray[Any]:
+        """Return one column of a table, as it stands in the file."""
+        values: npt.NDArray[Any] = self._file[table.path][name][:]
+        return values
+
+    def extent(self) -> tuple[int, int]:
+        """Return the first sample and the end of what was recorded, from the first and the last block."""
+        blocks = self._file[schema.BLOCKS.path]
+        if not self.n_rows(schema.BLOCKS):
+            return 0, 0
+        return int(blocks["start_sample"][0]), int(blocks["start_sample"][-1]) + int(blocks["n_samples"][-1])
+
+    def episodes(self) -> Records:
+        """Return the episodes (rallies), from the decisions; also of a recording that is not complete."""
+        rows = read_rows(self._file, schema.DECISIONS, schema.decision_dtype(0, 0))
+        return episodes(rows, self.header["event_names"])
+
+    def spikes(self) -> Records:
+        """Return all spikes in the order in which they became known, dtype SPIKE."""
+        return read_rows(self._file, schema.SPIKES, SPIKE)
+
+    def pulses(self) -> Records:
+        """Return all pulses asked for, dtype PULSE."""
+        return read_rows(self._file, schema.PULSES, PULSE)
+
+    def blocks(self) -> Records:
+        """Return the timing of all blocks, dtype BLOCK."""
+        return read_rows(self._file, schema.BLOCKS, BLOCK)
+
+    def operator_commands(self) -> Records:
+        """Return what the operator asked for, dtype COMMAND."""
+        return read_rows(self._file, schema.COMMANDS, COMMAND)
+
+    def decisions(self) -> Records:
+        """Return all decisions with their actions and observations, dtype ``decision_dtype``."""
+        rows = read_rows(self._file, schema.DECISIONS, self.decision_dtype)
+        rows["action"] = self._file[f"{schema.ACTION}/data"][:]
+        rows["observation"] = self._file[f"{schema.OBSERVATION}/data"][:]
+        return rows
+
+    def pulse_parameters(self) -> Records:
+        """Return what each pulse would deliver: amplitudes in the rig's unit, widths in us, charge in nC."""
+        names = [column.name for column in schema.PULSE_PARAMETERS]
+        group = self._file[schema.PULSES.path]
+        rows = np.zeros(group["id"].shape[0], [(name, "<f4") for name in names])
+        for name in names:
+            rows[name] = group[name][:]
+        return rows
+
+    def pulse_electrodes(self) -> list[npt.NDArray[np.int32]]:
+        """Return the channels of each pulse."""
+        return _ragged(self._file[schema.PULSES.path], "electrodes")
+
+    @property
+    def samples(self) -> h5py.Dataset | None:
+        """The raw samples as an h5py dataset, int16 of shape (n_samples, n_channels), where they were recorded."""
+        return self._file[f"{schema.RAW}/data"] if schema.RAW in self._file else None
+
+    def unit_spikes(self) -> list[npt.NDArray[np.int64]]:
+        """Return the peaks of each channel as the units of a complete recording tell them, samples in order of time.
+
+        They were derived from the spikes: a file in which the two differ was changed or damaged.
+        """
+        rate_hz = self.info.sampling_frequency
+        return [
+            np.rint(times_s * rate_hz).astype(np.int64)
+            for times_s in _ragged(self._file[schema.UNITS], "spike_times")
+        ]
+
+    def _document(self, name: str) -> str:
+        text: str = self._file[f"{schema.SCRATCH}/{name}"].asstr()[()]
+        return text
+
+
+def _ragged(group: h5py.Group, name: str) -> list[npt.NDArray[Any]]:
+    """Return each row's run of values."""
+    ends = group[f"{name}_index"][:].astype(np.int64)
+    return np.split(group[name][:], ends)[:-1]
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise RecordingError(f"{path}: there is no such file")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise RecordingError(f"{path}: {_reason(str(error))}") from error
+
+
+def _reason(message: str) -> str:
+    """Return what HDF5's refusal means."""
+    if "truncated file" in message:
+        return "the file is truncated: its end is missing"
+    if "signature not found" in message:
+        return "this is no HDF5 file"
+    return f"HDF5 cannot open the file: {message}"
+
+
+def _check(path: Path, file: h5py.File) -> None:
+    version = file.attrs.get(schema.VERSION_ATTRIBUTE)
+    if version is None:
+        raise RecordingError(f"{path}: an HDF5 file, but not a Wetloop recording")
+    if version > schema.FORMAT_VERSION:
+        raise RecordingError(
+            f"{path}: format version {version} is newer than {schema.FORMAT_VERSION}, the newest known here: update Wetloop"
+        )
+    missing = [where for where in _expected() if where not in file]
+    if missing:
+        raise RecordingError(f"{path}: damaged, {', '.join(missing)} missing")
+    for table in TABLES:
+        lengths = _lengths(file, table)
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise RecordingError(f"{path}: columns of {table.path} are of unequal length ({told})")
+
+
+def _expected() -> Iterator[str]:
+    for table in TABLES:
+        yield from (f"{table.path}/{column.name}" for column in table.columns)
+        yield f"{table.path}/id"
+    yield from (f"{schema.SCRATCH}/{name}" for name in schema.DOCUMENTS)
+    yield from (f"{series}/data" for series in (schema.ACTION, schema.OBSERVATION))
+
+
+def _lengths(file: h5py.File, table: schema.Table) -> dict[str, int]:
+    """Return the number of rows in each column; a ragged one is counted by its index."""
+    group = file[table.path]
+    names = [f"{c.name}_index" if f"{c.name}_index" in group else c.name for c in table.columns]
+    lengths = {name: group[name].shape[0] for name in ("id", *names)}
+    if table is schema.DECISIONS:
+        lengths |= {series: file[f"{series}/data"].shape[0] for series in (schema.ACTION, schema.OBSERVATION)}
+    return lengths

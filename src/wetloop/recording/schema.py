@@ -1,0 +1,203 @@
+"""Where everything stands in a recording: every path, column, unit and code, in one place.
+
+A recording is NWB 2.x in HDF5. Exact integers (samples, serials, codes) are the truth; times in seconds are derived from
+them for other tools. A *table* is a group of equally long columns; rows are only ever appended.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from wetloop.core.types import Priority, Timing, Update
+from wetloop.kernels.records import BLOCK, COMMAND, FATES, KINDS, PULSE, SPIKE, STATES
+
+FORMAT_VERSION = 1
+VERSION_ATTRIBUTE = "wetloop_format_version"
+COMPLETE_ATTRIBUTE = "wetloop_complete"
+
+UNITS = "units"
+TRIALS = "intervals/trials"
+EPOCHS = "intervals/epochs"
+RAW = "acquisition/ElectricalSeries"
+OBSERVATION = "processing/behavior/game_state"
+ACTION = "processing/behavior/decoder"
+PATTERNS = "processing/stimulation/patterns"
+SCRATCH = "scratch"
+DOCUMENTS = ("config", "header", "rig", "layout", "limits", "patterns", "summary")
+"""JSON texts in ``scratch``; the summary is an empty object until the session has ended."""
+
+SESSION_END = "session end"
+
+
+class Column(NamedTuple):
+    """One column: ``field`` names the field of the record that it stores exactly, empty where it is derived."""
+
+    name: str
+    dtype: str
+    description: str
+    field: str = ""
+
+
+class Table(NamedTuple):
+    """A table that grows: ``chunk_rows`` is what HDF5 compresses and checks at once, about a few seconds of rows."""
+
+    path: str
+    description: str
+    columns: tuple[Column, ...]
+    chunk_rows: int
+
+    @property
+    def exact(self) -> dict[str, str]:
+        """Column of each field of the record."""
+        return {column.field: column.name for column in self.columns if column.field}
+
+
+def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
+    """Return the record of one decision.
+
+    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the window's SPIKE records, ``events`` a bit
+    mask over the event names; samples are on the rig's clock.
+    """
+    return np.dtype(
+        [
+            ("index", "<i8"), ("start_sample", "<i8"), ("stop_sample", "<i8"), ("serial", "<i8"),
+            ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"), ("truncated", "u1"),
+            ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
+            ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
+        ]
+    )  # fmt: skip
+
+
+def _codes(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{code} {name}" for code, name in enumerate(names))
+
+
+def _enum(kind: type[Priority | Timing | Update]) -> str:
+    return _codes(tuple(member.name.lower() for member in kind))
+
+
+MEANINGS = {"kind": KINDS, "fate": FATES, "priority": tuple(p.name.lower() for p in Priority)}
+"""Codes of a pulse, which the file also spells out in a meanings table beside each column."""
+
+SPIKES = Table(
+    "events/detected_spikes",
+    "Spikes detected while the session ran, unsorted, in the order in which they became known to the decoder.",
+    (
+        Column("timestamp", "<f8", "Time of the peak, s: sample_index over the sampling frequency."),
+        Column(
+            "electrode", "<i4", "Row of the electrodes table, which is the channel index.", "channel_index"
+        ),
+        Column("amplitude_uv", "<f4", "Voltage at the peak, uV.", "amplitude_uv"),
+        Column("sample_index", "<i8", "Peak on the rig's clock, samples.", "sample_index"),
+        Column(
+            "known_sample",
+            "<i8",
+            "When the peak search was over and a decoder could know, samples.",
+            "known_sample",
+        ),
+    ),
+    8192,
+)
+
+PULSE_PARAMETERS = (
+    Column("first_amplitude", "<f4", "Signed amplitude of the first phase, {unit}."),
+    Column("first_us", "<f4", "Width of the first phase, us."),
+    Column("interphase_us", "<f4", "Gap between the phases, us."),
+    Column("second_amplitude", "<f4", "Signed amplitude of the second phase, {unit}."),
+    Column("second_us", "<f4", "Width of the second phase, us."),
+    Column(
+        "charge_nc", "<f4", "Charge of the larger phase per electrode, nC; an upper bound for voltage pulses."
+    ),
+)
+"""What a pattern delivers; ``{unit}`` is the rig's unit of amplitude, mV or uA."""
+
+PULSES = Table(
+    "events/stimulation",
+    "Every pulse that was asked for and what became of it; only those with fate 0 (delivered) reached the culture.",
+    (
+        Column("timestamp", "<f8", "Start of the first phase, s: sample_index over the sampling frequency."),
+        Column("electrodes", "<i4", "Rows of the electrodes table that were stimulated at once."),
+        Column("pattern", "<i4", "Row of the table of patterns.", "pattern"),
+        Column("kind", "u1", f"Why: {_codes(KINDS)}.", "kind"),
+        Column("fate", "u1", f"What became of it: {_codes(FATES)}.", "fate"),
+        Column("priority", "u1", f"The higher wins: {_enum(Priority)}.", "priority"),
+        Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
+        Column("serial", "<i8", "Serial of the command that set the voice.", "serial"),
+        Column(
+            "sample_index", "<i8", "Start of the first phase on the rig's clock, samples.", "sample_index"
+        ),
+        *PULSE_PARAMETERS,
+    ),
+    4096,
+)
+
+DECISIONS = Table(
+    "processing/behavior/decisions",
+    "One row per decision of the closed loop; its action and observation are the same row of decoder and game_state.",
+    (
+        Column("index", "<i8", "Number of the decision.", "index"),
+        Column("start_sample", "<i8", "Start of the window, samples on the rig's clock.", "start_sample"),
+        Column(
+            "stop_sample", "<i8", "End of the half-open window, samples on the rig's clock.", "stop_sample"
+        ),
+        Column("serial", "<i8", "Newest command submitted to the engine.", "serial"),
+        Column("n_spikes", "<i4", "Spikes that became known in the window.", "n_spikes"),
+        Column("spikes_crc", "<u4", "CRC-32 of the window's spike records.", "spikes_crc"),
+        Column("playing", "u1", "1 while the task runs, 0 while feedback or rest holds it.", "playing"),
+        Column("terminated", "u1", "1 where the task ended an episode.", "terminated"),
+        Column("truncated", "u1", "1 where an episode was cut short.", "truncated"),
+        Column("events", "<u4", "Bit mask of what happened: {events}.", "events"),
+        Column("reward", "<f8", "Reward of the task, arbitrary units.", "reward"),
+        Column("lateness_us", "<f4", "How late the decision was on the host's clock, us.", "lateness_us"),
+    ),
+    2048,
+)
+
+BLOCKS = Table(
+    "acquisition/loop_timing",
+    "One row per block that the engine took in: the proof of its timing, and an input of a replay.",
+    (
+        Column("start_sample", "<i8", "First sample of the block on the rig's clock.", "start_sample"),
+        Column("n_samples", "<i4", "Samples in the block.", "n_samples"),
+        Column("lost_samples", "<i4", "Samples that the rig lost before the block.", "lost_samples"),
+        Column("serial", "<i8", "Newest command in effect.", "serial"),
+        Column("newest_sample", "<i8", "Newest sample that the rig had reached.", "newest_sample"),
+        Column("arrival_ns", "<i8", "Arrival of the block on the host's clock, ns.", "arrival_ns"),
+        Column("start_ns", "<i8", "Start of the computation on the host's clock, ns.", "start_ns"),
+        Column("done_ns", "<i8", "End of the computation on the host's clock, ns.", "done_ns"),
+        Column("n_spikes", "<i4", "Spikes that became known in the block.", "n_spikes"),
+        Column("n_pulses", "<i4", "Pulses decided in the block.", "n_pulses"),
+    ),
+    8192,
+)
+
+COMMANDS = Table(
+    "processing/stimulation/operator_commands",
+    "What the operator asked of the engine (arm, pause, stop): with the decisions, all that it was told.",
+    (
+        Column("serial", "<i8", "Serial of the command.", "serial"),
+        Column("action", "<i4", f"What it sets: {_codes(('voice', 'lease', 'state'))}.", "action"),
+        Column("voice", "<i4", "Pulse train of the engine.", "voice"),
+        Column("first", "<i4", "First row of the table of patterns.", "first"),
+        Column("count", "<i4", "Number of patterns from there.", "count"),
+        Column("kind", "<i4", f"Why: {_codes(KINDS)}.", "kind"),
+        Column("priority", "<i4", f"The higher wins: {_enum(Priority)}.", "priority"),
+        Column("update", "<i4", f"What becomes of a running train: {_enum(Update)}.", "update"),
+        Column("timing", "<i4", f"When its pulses fall: {_enum(Timing)}.", "timing"),
+        Column(
+            "start_sample", "<i8", f"Start, samples; for a state, its code: {_codes(STATES)}.", "start_sample"
+        ),
+        Column("stop_sample", "<i8", "End, samples.", "stop_sample"),
+        Column("period_samples", "<f8", "Interval or mean interval of the train, samples.", "period_samples"),
+        Column("seed", "<u8", "Seed of a random train.", "seed"),
+        Column(
+            "lease_until", "<i8", "Sample up to which the engine may stimulate unless renewed.", "lease_until"
+        ),
+    ),
+    256,
+)
+
+RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}
+"""Record type of each table; that of the decisions depends on the session."""

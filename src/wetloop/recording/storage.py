@@ -1,0 +1,99 @@
+"""The one open file behind a recording under way: what HDF5 writes is held back and committed at once.
+
+HDF5 rewrites its file in place, so a process that dies in the middle of a flush leaves a torn file; and HDF5 that has
+been told of a failed write destroys the file, and often the process, when it is used or merely closed afterwards.
+Here HDF5 writes into memory and never fails. ``commit`` first reserves the space, then copies everything to the file:
+a full disk is noticed before a byte has changed, and a killed process can tear the file during that copy only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Storage:
+    """A file as h5py's ``fileobj`` driver wants it, with two additions: ``commit`` and ``close``.
+
+    A file that exists is refused with ``FileExistsError``. The lock is shared, as that of a reader: other tools may
+    look into the recording while it grows, but HDF5 lets nobody else write to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self._held: list[tuple[int, bytes]] = []
+        self._position = 0
+        self._size = 0
+        self._size_on_disk = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to ``offset`` from the start, the position or the end, and return the new position."""
+        self._position = (0, self._position, self._size)[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to ``size`` bytes from the position on, as if everything had been committed."""
+        start = self._position
+        stop = self._size if size < 0 else min(self._size, start + size)
+        data = bytearray(os.pread(self._fd, stop - start, start).ljust(stop - start, b"\0"))
+        for offset, held in self._held:
+            first, last = max(start, offset), min(stop, offset + len(held))
+            if first < last:
+                data[first - start : last - start] = held[first - offset : last - offset]
+        return bytes(data)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` from the position on and return the number of bytes."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, data: memoryview) -> int:
+        """Hold ``data`` for the position."""
+        self._held.append((self._position, bytes(data)))
+        self._size = max(self._size, self._position + len(data))
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        """Set the size of the file at the next commit."""
+        self._size = size
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: only ``commit`` touches the file."""
+
+    def commit(self) -> None:
+        """Bring everything held into the file; raises ``OSError``, mostly with the file as it was."""
+        growth = self._size - self._size_on_disk
+        if growth > 0:
+            os.posix_fallocate(self._fd, self._size_on_disk, growth)
+        for offset, data in self._held:
+            self._write_all(data, offset)
+        os.ftruncate(self._fd, self._size)
+        self._size_on_disk = self._size
+        self._held.clear()
+
+    def sync(self) -> None:
+        """Push everything committed to the disk."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Let go of the file and of what is still held; HDF5 must have been closed before."""
+        os.close(self._fd)
+
+    def _write_all(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._fd, view, offset)
+            view, offset = view[done:], offset + done

@@ -1,0 +1,106 @@
+"""Rows to and from the tables of an open recording, with h5py alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wetloop.recording import schema
+from wetloop.recording.header import parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import h5py
+    import numpy.typing as npt
+
+    from wetloop.core.guard import PatternTable
+    from wetloop.core.types import Records
+    from wetloop.recording.header import Header
+    from wetloop.recording.schema import Table
+
+
+def extend(dataset: h5py.Dataset, values: npt.NDArray[np.generic]) -> None:
+    """Append ``values`` along the first axis."""
+    start = dataset.shape[0]
+    dataset.resize(start + len(values), axis=0)
+    dataset[start:] = values
+
+
+def read_rows(file: h5py.File, table: Table, dtype: np.dtype[np.void]) -> Records:
+    """Return all rows of a table as records; fields that the table does not hold are 0."""
+    group = file[table.path]
+    rows = np.zeros(group["id"].shape[0], dtype)
+    for field, name in table.exact.items():
+        rows[field] = group[name][:]
+    return rows
+
+
+class Growing:
+    """One table of the file, its datasets kept open."""
+
+    def __init__(self, file: h5py.File, table: Table, sampling_frequency: float) -> None:
+        self._group = file[table.path]
+        self._datasets: dict[str, h5py.Dataset] = {}
+        self._exact = table.exact
+        self._timed = any(column.name == "timestamp" for column in table.columns)
+        self._sampling_frequency = sampling_frequency
+        self.n_rows = 0
+
+    def append(self, rows: Records, derived: Mapping[str, npt.NDArray[np.generic]] | None = None) -> None:
+        """Append records and the columns that follow from them."""
+        columns = {name: rows[field] for field, name in self._exact.items()} | dict(derived or {})
+        if self._timed:
+            columns["timestamp"] = rows["sample_index"] / self._sampling_frequency
+        columns["id"] = np.arange(self.n_rows, self.n_rows + len(rows))
+        for name, values in columns.items():
+            extend(self._dataset(name), values)
+        self.n_rows += len(rows)
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        if name not in self._datasets:
+            self._datasets[name] = self._group[name]
+        return self._datasets[name]
+
+
+class Stimuli:
+    """What follows from a pulse's pattern: its electrodes and its parameters."""
+
+    def __init__(self, table: PatternTable) -> None:
+        self._parameters = parameters(table)
+        self._channels = np.array([c for pattern in table.patterns for c in pattern.channels], np.int32)
+        self._counts = np.array([len(pattern.channels) for pattern in table.patterns], np.int64)
+        self._firsts = np.cumsum(self._counts) - self._counts
+        self._n_electrodes = 0
+
+    def derived(self, pulses: Records) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the derived columns of the next pulses; the index runs on from the last call."""
+        pattern = pulses["pattern"]
+        counts = self._counts[pattern]
+        ends = np.cumsum(counts)
+        total = int(counts.sum())
+        where = np.arange(total) + np.repeat(self._firsts[pattern] - (ends - counts), counts)
+        index = ends + self._n_electrodes
+        self._n_electrodes += total
+        names = [column.name for column in schema.PULSE_PARAMETERS]
+        values = dict(zip(names, self._parameters[pattern].T, strict=True))
+        return {"electrodes": self._channels[where], "electrodes_index": index, **values}
+
+
+class Tables:
+    """All growing tables of a recording."""
+
+    def __init__(self, file: h5py.File, header: Header) -> None:
+        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
+        self._file = file
+        self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in tables}
+        self._stimuli = Stimuli(header.table)
+
+    def append(self, table: Table, rows: Records) -> None:
+        """Append records to the table."""
+        derived = self._stimuli.derived(rows) if table is schema.PULSES else None
+        self._tables[table].append(rows, derived)
+        if table is schema.DECISIONS:
+            extend(self._file[f"{schema.ACTION}/data"], rows["action"])
+            extend(self._file[f"{schema.OBSERVATION}/data"], rows["observation"])

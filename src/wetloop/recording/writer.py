@@ -1,0 +1,214 @@
+"""Writes a recording while the session runs: arrays in, batch by batch; nothing else knows HDF5.
+
+Rows are gathered in memory and reach the file at ``flush``, so that between two flushes the file on the disk does not
+change: it can be opened at any time, and after a killed process, as it was at the last flush.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import h5py
+import numpy as np
+
+from wetloop.core.errors import RecordingError
+from wetloop.recording import derive, schema
+from wetloop.recording.tables import Tables, extend
+from wetloop.recording.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from wetloop.core.types import Records, Samples
+    from wetloop.recording.header import Header
+    from wetloop.recording.schema import Table
+
+MOST_BUFFERED_BYTES = 32 << 20
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {"fletcher32": True},
+    "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
+}
+"""Checked always, and readable by any HDF5 without plug-ins."""
+
+
+class Writer:
+    """One recording under way; ends with ``finish`` or ``abort``.
+
+    After the first failure the file is left as it is on the disk, and every call raises the same ``RecordingError``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        *,
+        raw_samples: bool = False,
+        compression: Literal["none", "gzip"] = "gzip",
+    ) -> None:
+        self._path = Path(path)
+        self._header = header
+        self._raw_samples = raw_samples
+        self._failure = ""
+        self._dtypes = schema.RECORDS | {
+            schema.DECISIONS: schema.decision_dtype(header.n_actions, header.n_observations)
+        }
+        self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
+        self._samples: list[Samples] = []
+        self._buffered_bytes = 0
+        self._started: set[str] = set()
+        self._coverage = derive.Coverage()
+        self._storage = _new_storage(self._path)
+        self._file = h5py.File(self._storage, "w")
+        self._open = True
+        atexit.register(self.abort)
+        from wetloop.recording.skeleton import write_skeleton
+
+        with self._writing():
+            write_skeleton(self._file, header, FILTERS[compression], raw_samples=raw_samples)
+            self._tables = Tables(self._file, header)
+            self._commit()
+
+    @property
+    def path(self) -> Path:
+        """File of the recording."""
+        return self._path
+
+    def append(  # noqa: PLR0913  (one keyword for each kind of row)
+        self,
+        *,
+        spikes: Records | None = None,
+        pulses: Records | None = None,
+        blocks: Records | None = None,
+        decisions: Records | None = None,
+        operator_commands: Records | None = None,
+        samples: Samples | None = None,
+    ) -> None:
+        """Take in copies of any number of rows, of the types in ``wetloop.kernels.records``.
+
+        ``decisions`` are of ``schema.decision_dtype``; ``samples``, int16 of shape (n_samples, n_channels), are kept
+        where the recording was made for raw samples.
+        """
+        self._refuse_unless_open()
+        batches = (spikes, pulses, blocks, operator_commands, decisions)
+        for table, rows in zip(self._dtypes, batches, strict=True):
+            if rows is not None and len(rows):
+                self._take(table, rows)
+        if samples is not None and self._raw_samples:
+            self._samples.append(samples.copy())
+            self._buffered_bytes += samples.nbytes
+        if self._buffered_bytes > MOST_BUFFERED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything taken in so far into the file."""
+        self._refuse_unless_open()
+        with self._writing():
+            self._write_rows()
+            self._commit()
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write what is left, the derived tables and the summary; mark the recording complete and close it."""
+        self.flush()
+        with self._writing():
+            derive.write_derived(self._file, self._header, self._coverage.spans)
+            self._file[f"{schema.SCRATCH}/summary"][()] = json.dumps(summary, default=_plain)
+            self._commit()
+            self._file.attrs[schema.COMPLETE_ATTRIBUTE] = 1
+            self._close()
+
+    def abort(self) -> None:
+        """Write what is left and close, without the derived tables; never raises, and may be called at any time."""
+        if self._open:
+            with contextlib.suppress(RecordingError):
+                self.flush()
+                with self._writing():
+                    self._close()
+
+    def _take(self, table: Table, rows: Records) -> None:
+        if rows.dtype != self._dtypes[table]:
+            raise RecordingError(f"rows for {table.path} are of type {rows.dtype}, not {self._dtypes[table]}")
+        n_patterns = len(self._header.table)
+        if table is schema.PULSES and not 0 <= rows["pattern"].min() <= rows["pattern"].max() < n_patterns:
+            raise RecordingError(f"a pulse names a pattern outside the table of {n_patterns} patterns")
+        self._rows[table].append(rows.copy())
+        self._buffered_bytes += rows.nbytes
+
+    def _write_rows(self) -> None:
+        for table, batches in self._rows.items():
+            if batches:
+                rows = np.concatenate(batches)
+                self._tables.append(table, rows)
+                self._note(table, rows)
+                batches.clear()
+        if self._samples:
+            extend(self._file[f"{schema.RAW}/data"], np.concatenate(self._samples))
+            self._samples.clear()
+        self._buffered_bytes = 0
+
+    def _note(self, table: Table, rows: Records) -> None:
+        """Keep what the derived tables need, and when each regular series starts."""
+        if table is schema.BLOCKS:
+            self._coverage.add(rows["start_sample"], rows["start_sample"] + rows["n_samples"])
+            self._start(schema.RAW, rows["start_sample"][0])
+        elif table is schema.DECISIONS:
+            self._start(schema.ACTION, rows["stop_sample"][0])
+            self._start(schema.OBSERVATION, rows["stop_sample"][0])
+
+    def _start(self, series: str, sample: int) -> None:
+        if series not in self._started and series in self._file:
+            self._file[f"{series}/starting_time"][()] = sample / self._header.info.sampling_frequency
+        self._started.add(series)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn the first failure into a ``RecordingError``, and leave the file on the disk alone from then on."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            self._failure = (
+                f"{self._path}: writing failed and the recording stops here: {error}. "
+                "What was flushed before is still in the file; free some space or choose another disk"
+            )
+            self._let_go()
+            raise RecordingError(self._failure) from error
+
+    def _commit(self) -> None:
+        self._file.flush()
+        self._storage.commit()
+
+    def _close(self) -> None:
+        self._file.close()
+        self._storage.commit()
+        self._storage.sync()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close HDF5 without committing; it must not outlive Python, whose ``Storage`` it calls."""
+        self._open = False
+        atexit.unregister(self.abort)
+        self._file.close()
+        self._storage.close()
+
+    def _refuse_unless_open(self) -> None:
+        if not self._open:
+            raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
+
+
+def _new_storage(path: Path) -> Storage:
+    try:
+        return Storage(path)
+    except FileExistsError as error:
+        raise RecordingError(
+            f"{path}: a file of this name exists; recordings are never overwritten"
+        ) from error
+    except OSError as error:
+        raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of a NumPy value or a mapping."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else dict(value)

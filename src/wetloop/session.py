@@ -1,0 +1,169 @@
+"""The closed loop: spikes, action, outcome, stimulation, record; and what a session was, in numbers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wetloop import assembly
+from wetloop.recording.tally import LONG_RALLY, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from wetloop.assembly import Players, Setting
+    from wetloop.config import SessionConfig
+    from wetloop.engine.engine import Engine
+    from wetloop.engine.rig import Rig
+    from wetloop.recording.log import DecisionLog
+
+PROGRESS_S = 0.1
+
+
+class Session:
+    """One closed loop. What stands behind rig and log (hardware, simulation, replay) makes no difference here."""
+
+    def __init__(self, rig: Rig, players: Players, log: DecisionLog) -> None:
+        self.rig, self.log = rig, log
+        self.task, self.decoder = players.task, players.decoder
+        self.encoder, self.feedback = players.encoder, players.feedback
+
+    def run(self, n_decisions: int, stop: threading.Event) -> None:
+        """Play until the decisions are made, ``stop`` is set, the source ends or the guard trips."""
+        for tick in self.rig.ticks(n_decisions, stop):
+            spikes = self.rig.spikes(tick)
+            action = self.decoder.decode(spikes, held=self.task.held(tick))
+            outcome = self.task.step(action, tick)
+            response = self.feedback.respond(outcome, tick)
+            program = self.encoder.encode(outcome, tick) + response.program
+            serial = self.rig.submit(program, tick)
+            self.task.hold(tick.stop_sample + response.hold_samples)
+            self.log.decision(tick, spikes, action, outcome, serial)
+
+
+class Progress(NamedTuple):
+    """How far a session has come: rig time and planned duration in s, events so far, late decisions."""
+
+    rig_s: float
+    duration_s: float
+    events: Mapping[str, int]
+    late_decisions: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a session was; durations in s, pulses counted by kind and fate."""
+
+    condition: str
+    source: str
+    reacts: bool
+    ended: str
+    duration_s: float
+    wall_s: float
+    decisions: int
+    late_decisions: int
+    events: dict[str, int]
+    rallies: int
+    mean_rally_length: float | None
+    aces_percent: float | None
+    long_rallies_percent: float | None
+    spikes: int
+    pulses: dict[str, dict[str, int]]
+    lost_samples: int
+    dropped: dict[str, int]
+    guard_state: str
+    file: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as ``--json`` prints them."""
+        return asdict(self)
+
+
+def run_session(
+    config: SessionConfig,
+    *,
+    accelerated: bool,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Run one session, record it, and return its summary.
+
+    Raises
+    ------
+    ConfigError, GuardError
+        Before anything is opened, where the configuration cannot be run.
+    RigError, RecordingError
+        Where a part fails. Stimulation is off, and what was recorded until then is in the file.
+    """
+    stop = stop or threading.Event()
+    setting, source = assembly.describe(config)
+    players = assembly.players(setting)
+    engine = assembly.engine_of(setting)
+    devices = assembly.devices_of(source, engine, keep_samples=config.recording.raw_samples)
+    rig = assembly.rig_of(setting, devices, engine, accelerated=accelerated)
+    log = assembly.recording_of(setting, players.task, rig)
+    tally = Tally(log, _reporter(on_progress, setting))
+    begun = time.monotonic()
+    ended = "failed"
+    try:
+        with rig:
+            Session(rig, players, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
+        ended = _ending(config, engine, tally, stop)
+    finally:
+        summary = _summary(setting, engine, tally, ended, time.monotonic() - begun, log.path)
+        log.finish(summary.to_dict())
+    return summary
+
+
+def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) -> Callable[[Tally], None]:
+    last_s = 0.0
+
+    def report(tally: Tally) -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if on_progress is not None and now_s - last_s > PROGRESS_S:
+            last_s = now_s
+            rig_s = (tally.stop_sample - tally.first_sample) / setting.info.sampling_frequency
+            on_progress(Progress(rig_s, setting.config.duration, dict(tally.events), tally.late_decisions))
+
+    return report
+
+
+def _ending(config: SessionConfig, engine: Engine, tally: Tally, stop: threading.Event) -> str:
+    if engine.guard_state == "tripped":
+        return "tripped"
+    if tally.decisions >= round(config.duration * 1000 / config.decision_ms):
+        return "completed"
+    return "interrupted" if stop.is_set() else "source ended"
+
+
+def _summary(setting: Setting, engine: Engine, tally: Tally, ended: str, wall_s: float, path: Path) -> Summary:
+    lengths = tally.rally_lengths
+
+    def percent(condition: Callable[[int], bool]) -> float | None:
+        return 100 * sum(map(condition, lengths)) / len(lengths) if lengths else None
+
+    return Summary(
+        condition=setting.config.condition,
+        source=setting.info.name,
+        reacts=setting.info.reacts,
+        ended=ended,
+        duration_s=(tally.stop_sample - tally.first_sample) / setting.info.sampling_frequency,
+        wall_s=wall_s,
+        decisions=tally.decisions,
+        late_decisions=tally.late_decisions,
+        events={name: tally.events[name] for name in setting.played.task.event_names()},
+        rallies=len(lengths),
+        mean_rally_length=sum(lengths) / len(lengths) if lengths else None,
+        aces_percent=percent(lambda hits: hits == 0),
+        long_rallies_percent=percent(lambda hits: hits > LONG_RALLY),
+        spikes=tally.spikes,
+        pulses=engine.fates(),
+        lost_samples=int(engine.state.core["lost"][0]),
+        dropped=engine.dropped,
+        guard_state=engine.guard_state,
+        file=str(path),
+    )

@@ -1,0 +1,60 @@
+"""Configuration of the built-in task; importing it does not import Gymnasium."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from wetloop.core.errors import ConfigError
+from wetloop.core.plugin import TaskConfig
+
+if TYPE_CHECKING:
+    from wetloop.tasks.pong import Pong
+
+
+class PongConfig(TaskConfig):
+    """One-player Pong; lengths are fractions of the field, which is 1 wide and 1 high.
+
+    The crossing time is measured in a published DishBrain session (return trip 5.90 to 5.95 s); the other
+    values are those with which simulated cultures learn.
+    """
+
+    kind: Literal["pong"] = "pong"
+    paddle: float = Field(0.3, gt=0, lt=1)
+    """Height of the paddle, as a fraction of the height of the field."""
+    crossing_s: float = Field(2.95, gt=0)
+    """Time of the ball from the paddle's plane to the opposite wall, s."""
+    paddle_speed: float = Field(1.2, gt=0)
+    """Speed of the paddle at full action, heights of the field per second."""
+    min_slope: float = Field(0.25, ge=0)
+    """Least vertical over horizontal speed of the ball after a serve or a hit."""
+    max_slope: float = Field(0.8, ge=0)
+    """Largest vertical over horizontal speed of the ball after a serve or a hit."""
+    serve_margin: float = Field(0.1, ge=0, le=0.5)
+    """Serves keep this distance from the upper and lower wall, as a fraction of the height of the field."""
+    miss_ends_episode: bool = True
+    """False lets the ball bounce on after a miss, without a new serve: DishBrain's no-feedback condition."""
+
+    @model_validator(mode="after")
+    def _slopes_in_order(self) -> Self:
+        if self.min_slope > self.max_slope:
+            raise ValueError(f"min_slope {self.min_slope:g} is over max_slope {self.max_slope:g}")
+        return self
+
+    def build(self, decision_ms: float) -> Pong:
+        from wetloop.tasks.pong import Pong
+
+        longest_ms = 1000 * self.crossing_s / (2 * max(1.0, self.max_slope))
+        if decision_ms > longest_ms:
+            raise ConfigError(
+                f"decisions of {decision_ms:g} ms are too long for a crossing of {self.crossing_s:g} s: "
+                f"take at most {longest_ms:g} ms or raise task.crossing_s"
+            )
+        return Pong(self, decision_ms, render_mode="rgb_array")
+
+    def event_names(self) -> tuple[str, ...]:
+        return ("serve", "hit", "miss", "bounce")
+
+    def endless(self) -> PongConfig:
+        return self.model_copy(update={"miss_ends_episode": False})
