@@ -217,9 +217,7 @@ def test_faulty_overrides_are_named_as_such(override, line):
 
 def test_a_lease_shorter_than_the_plan_is_refused_where_it_was_set():
     (line,) = refused("decision_ms: 20\nguard:\n  lease_ms: 30\n")
-    assert line.startswith(
-        "x.yaml:2:1: guard: lease_ms 30 ms is shorter than a decision and its plan (40 ms)"
-    )
+    assert line.startswith("x.yaml:2:1: guard: lease_ms 30 ms is shorter than a decision and its plan (40 ms)")
     (line,) = refused("decision_ms: 100\n")
     assert line.startswith("x.yaml: guard: lease_ms 50 ms is shorter")
     assert parse_config("decision_ms: 20\nplan_ms: 10\nguard: {lease_ms: 30}", "x.yaml").plan_ahead_ms == 10
@@ -257,22 +255,16 @@ def test_input_files_are_looked_for_here_then_beside_the_configuration(tmp_path,
 
 def test_missing_input_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert refused("source: {path: gone.nwb}") == [
-        f"x.yaml:1:16: source.path: no such file: {tmp_path}/gone.nwb"
-    ]
+    assert refused("source: {path: gone.nwb}") == [f"x.yaml:1:16: source.path: no such file: {tmp_path}/gone.nwb"]
     assert refused("", "rig=gone.yaml") == [f"--set rig: no such file: {tmp_path}/gone.yaml"]
     (tmp_path / "there.yaml").write_text("name: left bench")
-    config = parse_config(
-        "rig: gone.yaml\nsource: {path: gone.nwb}", "x.yaml", ["rig=there.yaml", "source.path="]
-    )
+    config = parse_config("rig: gone.yaml\nsource: {path: gone.nwb}", "x.yaml", ["rig=there.yaml", "source.path="])
     assert (config.rig.name, config.source.path) == ("left bench", None)
     (line,) = refused("", "source.path=" + "a" * 5000)
     assert line.startswith("--set source.path: ")
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("gone.yaml", None), ("latin.yaml", b"notes: caf\xe9"), (".", None)]
-)
+@pytest.mark.parametrize(("name", "content"), [("gone.yaml", None), ("latin.yaml", b"notes: caf\xe9"), (".", None)])
 def test_unreadable_files_are_refused(tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -299,9 +291,7 @@ def test_faults_in_stored_configurations_are_config_errors():
             from_json(text)
 
 
-KEYS = st.sampled_from(
-    [*SessionConfig.model_fields, "kind", "path", "limits", "lease_ms", "cells", "sead", "<<", "0"]
-)
+KEYS = st.sampled_from([*SessionConfig.model_fields, "kind", "path", "limits", "lease_ms", "cells", "sead", "<<", "0"])
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

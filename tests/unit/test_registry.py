@@ -28,9 +28,7 @@ def install(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-GOOD = (
-    "from wetloop.core.plugin import DecoderConfig\n\n\nclass Mine(DecoderConfig):\n    kind: str = 'mine'\n"
-)
+GOOD = "from wetloop.core.plugin import DecoderConfig\n\n\nclass Mine(DecoderConfig):\n    kind: str = 'mine'\n"
 
 
 def test_an_installed_plug_in_is_found_by_its_kind(install):

@@ -16,9 +16,7 @@ WIDTH = 100
 
 
 def new_config(
-    task: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Task to be played, as --list names it.")
-    ] = "pong",
+    task: Annotated[str, typer.Argument(metavar="[NAME]", help="Task to be played, as --list names it.")] = "pong",
     *,
     output: Annotated[
         Path | None,

@@ -51,9 +51,7 @@ class _Count:
     most_nc: float = 0.0
     most_nc_on_one_electrode: float = 0.0
 
-    def add(
-        self, setting: VoiceSetting, stop_sample: int, table: PatternTable, minute_samples: float
-    ) -> None:
+    def add(self, setting: VoiceSetting, stop_sample: int, table: PatternTable, minute_samples: float) -> None:
         """Count a train up to ``stop_sample``; ``minute_samples`` is the number of samples in a minute."""
         members = range(setting.patterns.first, setting.patterns.first + setting.patterns.size)
         channels = float(np.mean([len(table.patterns[i].channels) for i in members]))

@@ -158,9 +158,7 @@ def assign(root: yaml.MappingNode, override: str) -> None:
     name, equals, text = (part.strip() for part in override.partition("="))
     keys, mark = name.split("."), whole(f"{OVERRIDE}{name}")
     if not equals or not all(keys):
-        raise refusal(
-            [Fault(whole(f"{OVERRIDE}{override}"), "", "expected KEY=VALUE, such as decision_ms=20")]
-        )
+        raise refusal([Fault(whole(f"{OVERRIDE}{override}"), "", "expected KEY=VALUE, such as decision_ms=20")])
     value = compose(text or "null", mark.name)
     node = root
     for depth, key in enumerate(keys[:-1]):
