@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from wetloop.session import Progress
 
 from wetloop.cli import new_config, progress, render
 from wetloop.cli.main import main
@@ -15,6 +14,7 @@ from wetloop.cli.run import stop_on_signal
 from wetloop.config import load_config, parse_config
 from wetloop.config.models import CHOICES, SessionConfig
 from wetloop.registry import find
+from wetloop.session import Progress
 
 SUMMARY = {
     "condition": "stimulus",
@@ -31,7 +31,11 @@ SUMMARY = {
     "aces_percent": 25.0,
     "long_rallies_percent": None,
     "spikes": 54321,
-    "pulses": {"sensory": {"delivered": 900, "late": 0, "refused_rate": 3}, "random": {"delivered": 40}},
+    "pulses": {
+        "sensory": {"delivered": 900, "late": 0, "refused_rate": 3},
+        "random": {"delivered": 40},
+        "reflex": {"late": 0},
+    },
     "lost_samples": 0,
     "file": "recordings/x.nwb",
 }
@@ -268,6 +272,7 @@ def test_the_summary_shows_score_pulses_and_file(capsys):
     ):
         assert re.search(expected, out), expected
     assert "cannot react" not in out
+    assert "reflex" not in out
 
 
 def test_the_summary_says_where_nothing_could_react(capsys):
@@ -282,7 +287,8 @@ def test_json_has_no_infinity_and_outlines_are_nested():
         "a": [1.0, None],
         "b": ["x", None],
     }
-    assert outline({"a": {"b": 1.5, "c": []}, "d": True}) == "a:\n  b: 1.5\n  c: none\nd: yes"
+    nested = {"a": {"b": 1.5, "c": []}, "d": True, "pulses": {"random": {"delivered": 3, "late": 0}}, "e": {"f": 0}}
+    assert outline(nested) == "a:\n  b: 1.5\n  c: none\nd: yes\npulses:\n  random: delivered 3\ne: none"
 
 
 def test_every_example_configuration_can_be_rehearsed(capsys):

@@ -257,6 +257,9 @@ def test_missing_input_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert refused("source: {path: gone.nwb}") == [f"x.yaml:1:16: source.path: no such file: {tmp_path}/gone.nwb"]
     assert refused("", "rig=gone.yaml") == [f"--set rig: no such file: {tmp_path}/gone.yaml"]
+    (tmp_path / "there.yaml").write_text("name: left bench")
+    config = parse_config("rig: gone.yaml\nsource: {path: gone.nwb}", "x.yaml", ["rig=there.yaml", "source.path="])
+    assert (config.rig.name, config.source.path) == ("left bench", None)
     (line,) = refused("", "source.path=" + "a" * 5000)
     assert line.startswith("--set source.path: ")
 

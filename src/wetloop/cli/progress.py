@@ -26,8 +26,8 @@ def progress_view(duration_s: float, *, quiet: bool) -> Iterator[Report | None]:
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _bar(duration_s) as report:
-            yield every(BAR_EVERY_S, report)
+        with _bar(duration_s) as update:
+            yield every(BAR_EVERY_S, lambda progress: update(progress.rig_s, score(progress)))
     else:
         yield every(LINE_EVERY_S, _line)
 
@@ -53,7 +53,17 @@ def score(progress: Progress) -> str:
 
 
 @contextmanager
-def _bar(duration_s: float) -> Iterator[Report]:
+def share_view(*, quiet: bool) -> Iterator[Callable[[float], None] | None]:
+    """Give what is to be told the share done, 0 to 1; shown on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+    else:
+        with _bar(1.0) as update:
+            yield lambda share: update(share, "")
+
+
+@contextmanager
+def _bar(total: float) -> Iterator[Callable[[float, str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -66,12 +76,12 @@ def _bar(duration_s: float) -> Iterator[Report]:
     )
     console = Console(stderr=True, highlight=False)
     with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("starting", total=duration_s)
+        task = bar.add_task("starting", total=total)
 
-        def report(progress: Progress) -> None:
-            bar.update(task, completed=progress.rig_s, description=score(progress), refresh=True)
+        def update(done: float, description: str) -> None:
+            bar.update(task, completed=done, description=description, refresh=True)
 
-        yield report
+        yield update
 
 
 def _line(progress: Progress) -> None:
