@@ -1,6 +1,7 @@
 """Sessions run for real: configuration text in, recording out."""
 
 import pytest
+
 from wetloop.config import parse_config
 from wetloop.recording.reader import Recording
 from wetloop.session import run_session

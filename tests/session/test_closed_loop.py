@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from wetloop.core.errors import ConfigError, GuardError
 from wetloop.kernels.records import DELIVERED
 from wetloop.recording.reader import Recording

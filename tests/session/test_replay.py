@@ -5,6 +5,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+
 from wetloop.config import parse_config
 from wetloop.replay import compare, verify
 

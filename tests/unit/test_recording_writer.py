@@ -50,7 +50,7 @@ def test_every_row_comes_back_bit_for_bit(recorded, recording, kind):
 def test_how_rows_are_batched_does_not_matter(tmp_path, compression):
     rows = session.make_rows()
     writer = Writer(tmp_path / "a.nwb", session.make_header(), compression=compression)
-    for kind, part in [(kind, part) for kind in KINDS for part in np.array_split(rows[kind], 7)]:
+    for kind, part in [(name, part) for name in KINDS for part in np.array_split(rows[name], 7)]:
         writer.append(**{kind: part})
         part[:] = np.zeros(1, part.dtype)
     writer.finish({})

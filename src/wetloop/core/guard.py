@@ -167,7 +167,8 @@ class StimGuard:
         if most > limits.max_charge_nc:
             yield f"charge per phase {most:.4g} nC is over the limit of {limits.max_charge_nc:g} nC"
         if density > limits.max_charge_density_uc_cm2:
-            yield f"charge density {density:.4g} uC/cm2 is over the limit of {limits.max_charge_density_uc_cm2:g} uC/cm2"
+            limit = limits.max_charge_density_uc_cm2
+            yield f"charge density {density:.4g} uC/cm2 is over the limit of {limit:g} uC/cm2"
         if net > limits.max_imbalance:
             yield f"charge imbalance {net:.4g} is over the limit of {limits.max_imbalance:g} (a fraction of one phase)"
 

@@ -9,7 +9,7 @@ import numpy as np
 from wetloop.engine.advance import advance
 from wetloop.kernels.handle import bind
 from wetloop.kernels.jit import kernel
-from wetloop.kernels.records import ARMED, COMMAND, DISARMED, FATES, KINDS, LEASE, RUNNING, STATE, STATES, VOICE
+from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
 from wetloop.kernels.rings import DROPPED, ENGINE, FIRST_TAIL, HEAD, RECORDER, SESSION, STIMULATOR, TAIL_STEP
 
 if TYPE_CHECKING:

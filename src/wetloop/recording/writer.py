@@ -202,9 +202,7 @@ def _new_storage(path: Path) -> Storage:
     try:
         return Storage(path)
     except FileExistsError as error:
-        raise RecordingError(
-            f"{path}: a file of this name exists; recordings are never overwritten"
-        ) from error
+        raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
     except OSError as error:
         raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error
 
