@@ -34,7 +34,8 @@ PULSE = np.dtype(
 BLOCK = np.dtype(
     [
         ("start_sample", "<i8"), ("n_samples", "<i4"), ("lost_samples", "<i4"), ("serial", "<i8"),
-        ("newest_sample", "<i8"), ("arrival_ns", "<i8"), ("start_ns", "<i8"), ("done_ns", "<i8"), ("n_spikes", "<i4"), ("n_pulses", "<i4"),
+        ("newest_sample", "<i8"), ("arrival_ns", "<i8"), ("start_ns", "<i8"), ("done_ns", "<i8"),
+        ("n_spikes", "<i4"), ("n_pulses", "<i4"),
     ]
 )  # fmt: skip
 """One call of ``advance``: the block, the command in effect, the newest sample the rig had reached, host times."""
