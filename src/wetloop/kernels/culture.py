@@ -122,36 +122,30 @@ def make_packet(
         Room for one spike per channel and started millisecond.
     """
     state = borrowed(state)
-    core, carry = state.network.core[0], state.carry.core[0]
+    core, held = state.network.core[0], state.carry
+    carry = held.core[0]
     done, first, n_spikes = ZERO, ZERO, ZERO
     while done < n_samples:
         if carry.n_samples == 0:
             last = first
             while last < n_pulses and pulses[last].sample_index < (core.ms + 1) * core.frame_samples:
                 last += 1
-            fill_carry(state, pulses[first:], last - first)
+            carry.n_spikes = step_ms(state, pulses[first:], last - first, held.samples, ZERO, held.spikes, ZERO)
+            carry.n_samples, carry.first_spike = core.frame_samples, 0
             first = last
         n = min(carry.n_samples, n_samples - done)
-        n_spikes = deliver_carry(state, n, samples, done, spikes, n_spikes)
+        n_spikes = deliver_carry(held, core.ms * core.frame_samples, n, samples, done, spikes, n_spikes)
         done += n
     return int(n_spikes)
 
 
 @kernel
-def fill_carry(state: CultureState, pulses: Records, n_pulses: int) -> None:
-    """Simulate the next millisecond, to be delivered in one packet or several."""
-    carry = state.carry.core[0]
-    carry.n_spikes = step_ms(state, pulses, n_pulses, state.carry.samples, ZERO, state.carry.spikes, ZERO)
-    carry.n_samples = state.network.core[0].frame_samples
-    carry.first_spike = 0
-
-
-@kernel
-def deliver_carry(state: CultureState, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int) -> int:
-    """Move the next ``n`` samples of the carried millisecond, or their spikes, into a packet."""
-    carry, held = state.carry.core[0], state.carry
-    first = state.network.core[0].frame_samples - carry.n_samples
-    stop_sample = next_sample(state) + n
+def deliver_carry(
+    held: Carry, end_sample: int, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int
+) -> int:
+    """Move the next ``n`` samples of the millisecond that ends at ``end_sample``, or their spikes, into a packet."""
+    carry = held.core[0]
+    first, stop_sample = held.samples.shape[0] - carry.n_samples, end_sample - carry.n_samples + n
     for t in range(n):
         for c in range(samples.shape[1]):
             samples[row + t, c] = held.samples[first + t, c]
