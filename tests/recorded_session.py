@@ -134,6 +134,11 @@ def write(path: Path, n_batches: int = 1, **options) -> dict[str, np.ndarray]:
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
+def say(*words: object) -> None:
+    sys.stdout.write(f"{' '.join(map(str, words))}\n")
+    sys.stdout.flush()
+
+
 def wait_to_be_killed(path: Path) -> None:
     """Flush two batches, take in a third, say so and wait."""
     writer = Writer(path, make_header())
@@ -141,7 +146,7 @@ def wait_to_be_killed(path: Path) -> None:
         writer.append(**make_rows(seed, 50_000 * seed))
         if seed < 2:
             writer.flush()
-    print("ready", flush=True)
+    say("ready")
     signal.pause()
 
 
@@ -153,14 +158,14 @@ def fill_the_disk(path: Path) -> None:
         for seed in range(1000):
             writer.append(**make_rows(seed, 50_000 * seed))
             writer.flush()
-            print(seed + 1)
+            say(seed + 1)
     except RecordingError as error:
-        print(error.exit_code, error)
+        say(error.exit_code, error)
     for careless in (writer.flush, writer.append, lambda: writer.finish({})):
         try:
             careless()
         except RecordingError:
-            print("refused")
+            say("refused")
     writer.abort()
 
 
@@ -172,4 +177,6 @@ def forget_to_close(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (wait_to_be_killed, fill_the_disk, forget_to_close)}[sys.argv[1]](Path(sys.argv[2]))
+    {f.__name__: f for f in (wait_to_be_killed, fill_the_disk, forget_to_close)}[sys.argv[1]](
+        Path(sys.argv[2])
+    )

@@ -50,9 +50,10 @@ def test_every_row_comes_back_bit_for_bit(recorded, recording, kind):
 def test_how_rows_are_batched_does_not_matter(tmp_path, compression):
     rows = session.make_rows()
     writer = Writer(tmp_path / "a.nwb", session.make_header(), compression=compression)
-    for kind, part in [(name, part) for name in KINDS for part in np.array_split(rows[name], 7)]:
-        writer.append(**{kind: part})
-        part[:] = np.zeros(1, part.dtype)
+    for kind in KINDS:
+        for part in np.array_split(rows[kind], 7):
+            writer.append(**{kind: part})
+            part[:] = np.zeros(1, part.dtype)
     writer.finish({})
     with Recording(tmp_path / "a.nwb") as recording:
         expected = session.make_rows()
@@ -76,7 +77,16 @@ def test_the_rig_comes_back_with_its_probe_and_its_dead_channel(recording):
     info, expected = recording.info, session.make_header().info
     np.testing.assert_array_equal(info.gain_uv, expected.gain_uv)
     assert info.probe.to_dict(array_as_list=True) == expected.probe.to_dict(array_as_list=True)
-    plain = ("name", "sampling_frequency", "signal", "limits", "unit", "packet_samples", "lead_samples", "reacts")
+    plain = (
+        "name",
+        "sampling_frequency",
+        "signal",
+        "limits",
+        "unit",
+        "packet_samples",
+        "lead_samples",
+        "reacts",
+    )
     assert all(getattr(info, name) == getattr(expected, name) for name in plain)
 
 
@@ -88,7 +98,9 @@ def test_a_guard_makes_the_same_pattern_table_again(recording):
 
 def test_every_pulse_carries_its_parameters_and_electrodes(recorded, recording):
     table = session.make_header().table
-    told = zip(recorded.rows["pulses"], recording.pulse_parameters(), recording.pulse_electrodes(), strict=True)
+    told = zip(
+        recorded.rows["pulses"], recording.pulse_parameters(), recording.pulse_electrodes(), strict=True
+    )
     for pulse, parameters, electrodes in told:
         pattern = table.patterns[pulse["pattern"]]
         assert tuple(electrodes) == pattern.channels
@@ -250,7 +262,9 @@ def test_a_process_may_end_without_closing(tmp_path):
 
 def test_others_read_what_was_flushed_and_a_killed_writer_loses_no_more(tmp_path):
     path = tmp_path / "killed.nwb"
-    with subprocess.Popen([sys.executable, SCRIPT, "wait_to_be_killed", path], stdout=subprocess.PIPE) as writer:
+    with subprocess.Popen(
+        [sys.executable, SCRIPT, "wait_to_be_killed", path], stdout=subprocess.PIPE
+    ) as writer:
         assert writer.stdout.readline() == b"ready\n"
         with Recording(path) as running:
             spikes = running.spikes()

@@ -170,7 +170,7 @@ class _Skeleton:
             conversion=1e-6,
             channel_conversion=info.gain_uv,
             starting_time=0.0,
-            rate=info.sampling_frequency,
+            rate=float(info.sampling_frequency),
         )
 
     def _table(self, table: Table) -> DynamicTable:

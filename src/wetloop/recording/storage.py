@@ -46,7 +46,7 @@ class Storage:
     def read(self, size: int = -1) -> bytes:
         """Return up to ``size`` bytes from the position on, as if everything had been committed."""
         start = self._position
-        stop = self._size if size < 0 else min(self._size, start + size)
+        stop = max(start, self._size if size < 0 else min(self._size, start + size))
         data = bytearray(os.pread(self._fd, stop - start, start).ljust(stop - start, b"\0"))
         for offset, held in self._held:
             first, last = max(start, offset), min(stop, offset + len(held))

@@ -168,13 +168,15 @@ class Writer:
         """Turn the first failure into a ``RecordingError``, and leave the file alone from then on."""
         try:
             yield
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except BaseException as error:
             self._failure = (
                 f"{self._path}: writing failed and the recording stops here: {error}. "
                 "What was flushed before is still in the file; free some space or choose another disk"
             )
             self._let_go()
-            raise RecordingError(self._failure) from error
+            if isinstance(error, Exception):
+                raise RecordingError(self._failure) from error
+            raise
 
     def _commit(self) -> None:
         self._file.flush()
