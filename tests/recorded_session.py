@@ -177,6 +177,4 @@ def forget_to_close(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (wait_to_be_killed, fill_the_disk, forget_to_close)}[sys.argv[1]](
-        Path(sys.argv[2])
-    )
+    {f.__name__: f for f in (wait_to_be_killed, fill_the_disk, forget_to_close)}[sys.argv[1]](Path(sys.argv[2]))

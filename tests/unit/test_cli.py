@@ -158,20 +158,20 @@ def test_a_new_configuration_explains_every_setting():
 
 def test_an_existing_file_is_never_replaced(wetloop, tmp_path):
     (tmp_path / "pong.yaml").write_text("mine")
-    code, _, err = wetloop("new-config", "pong")
+    code, _, err = wetloop("new-config", "--task", "pong")
     assert code == 2
     assert "is not replaced" in err
     assert (tmp_path / "pong.yaml").read_text() == "mine"
-    assert wetloop("new-config", "--output", "no/such/folder.yaml")[0] == 2
+    assert wetloop("new-config", "no/such/folder.yaml")[0] == 2
 
 
 def test_new_config_writes_elsewhere_and_lists(wetloop, tmp_path):
-    code, out, _ = wetloop("new-config", "--output", "-")
+    code, out, _ = wetloop("new-config", "-")
     assert code == 0
     assert yaml.safe_load(out)["task"]["kind"] == "pong"
     assert list(tmp_path.iterdir()) == []
     assert wetloop("new-config", "--list")[1].split() == ["pong"]
-    code, _, err = wetloop("new-config", "pung")
+    code, _, err = wetloop("new-config", "--task", "pung")
     assert code == 2
     assert "did you mean 'pong'" in err
 

@@ -98,9 +98,7 @@ def test_a_guard_makes_the_same_pattern_table_again(recording):
 
 def test_every_pulse_carries_its_parameters_and_electrodes(recorded, recording):
     table = session.make_header().table
-    told = zip(
-        recorded.rows["pulses"], recording.pulse_parameters(), recording.pulse_electrodes(), strict=True
-    )
+    told = zip(recorded.rows["pulses"], recording.pulse_parameters(), recording.pulse_electrodes(), strict=True)
     for pulse, parameters, electrodes in told:
         pattern = table.patterns[pulse["pattern"]]
         assert tuple(electrodes) == pattern.channels
@@ -262,9 +260,7 @@ def test_a_process_may_end_without_closing(tmp_path):
 
 def test_others_read_what_was_flushed_and_a_killed_writer_loses_no_more(tmp_path):
     path = tmp_path / "killed.nwb"
-    with subprocess.Popen(
-        [sys.executable, SCRIPT, "wait_to_be_killed", path], stdout=subprocess.PIPE
-    ) as writer:
+    with subprocess.Popen([sys.executable, SCRIPT, "wait_to_be_killed", path], stdout=subprocess.PIPE) as writer:
         assert writer.stdout.readline() == b"ready\n"
         with Recording(path) as running:
             spikes = running.spikes()
