@@ -39,7 +39,7 @@ def every(interval_s: float, report: Report, clock: Callable[[], float] = time.m
     def throttled(progress: Progress) -> None:
         nonlocal due
         now = clock()
-        if now >= due:
+        if progress.phase or now >= due:
             due = now + interval_s
             report(progress)
 
@@ -47,7 +47,9 @@ def every(interval_s: float, report: Report, clock: Callable[[], float] = time.m
 
 
 def score(progress: Progress) -> str:
-    """Return the events so far, and the late decisions if there are any, in words."""
+    """Return what is being prepared, or the events so far and the late decisions if there are any, in words."""
+    if progress.phase:
+        return progress.phase
     counts = {**progress.events, "late decisions": progress.late_decisions}
     return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "no events yet"
 
@@ -75,7 +77,7 @@ def _bar(total: float) -> Iterator[Callable[[float, str], None]]:
         TextColumn("{task.description}"),
     )
     console = Console(stderr=True, highlight=False)
-    with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
+    with Bar(*columns, console=console, transient=True, refresh_per_second=4) as bar:
         task = bar.add_task("starting", total=total)
 
         def update(done: float, description: str) -> None:
@@ -85,4 +87,4 @@ def _bar(total: float) -> Iterator[Callable[[float, str], None]]:
 
 
 def _line(progress: Progress) -> None:
-    typer.echo(f"{progress.rig_s:.0f} of {progress.duration_s:.0f} s: {score(progress)}", err=True)
+    typer.echo(progress.phase or f"{progress.rig_s:.0f} of {progress.duration_s:.0f} s: {score(progress)}", err=True)

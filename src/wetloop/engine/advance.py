@@ -31,8 +31,10 @@ def advance(
     """Take the block [start, start + n_samples): blank, detect, report spikes, decide pulses.
 
     ``samples`` int16 (n_samples, n_channels) where the rig gives samples, else empty; ``spikes`` SPIKE records ordered
-    by ``known_sample``, none where the rig gives samples.
+    by ``known_sample``, none where the rig gives samples. A block without samples changes nothing.
     """
+    if n_samples == 0:
+        return
     core, begun = s.core[0], now_ns()
     apply_commands(s, r.commands)
     core.newest = newest

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wetloop.engine.advance import advance
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.handle import bind
 from wetloop.kernels.jit import kernel
 from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
@@ -121,4 +122,4 @@ def advance_block(
     handle: Any, start: int, n_samples: int, lost: int, samples: Samples, spikes: Records, newest: int
 ) -> None:
     """Unbind the handle and advance."""
-    advance(handle.engine, handle.rings, start, n_samples, lost, samples, spikes, newest)
+    advance(borrowed(handle.engine), borrowed(handle.rings), start, n_samples, lost, samples, spikes, newest)

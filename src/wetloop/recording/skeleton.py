@@ -38,12 +38,14 @@ OBS_INTERVALS = Column("obs_intervals", "f8", "Start and end of each span withou
 ELECTRODES = Column("electrodes", "i4", "Rows of the electrodes table.")
 
 
-def write_skeleton(file: h5py.File, header: Header, filters: Mapping[str, Any], *, raw_samples: bool) -> None:
+def write_skeleton(
+    file: h5py.File, header: Header, filters: Mapping[str, Any], raw_filters: Mapping[str, Any] | None
+) -> None:
     """Write a recording without rows into an empty HDF5 file, which stays open.
 
-    ``filters`` are h5py's keywords for every column that grows.
+    ``filters`` are h5py's keywords for every column that grows, ``raw_filters`` those for raw samples, if there are any.
     """
-    nwb = _Skeleton(header, Columns(filters)).build(raw_samples=raw_samples)
+    nwb = _Skeleton(header, Columns(filters)).build(None if raw_filters is None else Columns(raw_filters))
     NWBHDF5IO(file=file, mode="w").write(nwb)
     for table in (schema.SPIKES, schema.PULSES):
         file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
@@ -59,7 +61,7 @@ class _Skeleton:
         self._make = make
         self._nwb = _new_file(header)
 
-    def build(self, *, raw_samples: bool) -> NWBFile:
+    def build(self, make_raw: Columns | None) -> NWBFile:
         """Add everything, in the order in which it refers to each other."""
         self._add_electrodes()
         self._add_stimulation()
@@ -69,8 +71,8 @@ class _Skeleton:
         self._add_derived()
         for name, text in documents(self._header).items():
             self._nwb.add_scratch(text, name=name, description=f"Wetloop: {name}, as JSON")
-        if raw_samples:
-            self._nwb.add_acquisition(self._raw())
+        if make_raw is not None:
+            self._nwb.add_acquisition(self._raw(make_raw))
         return self._nwb
 
     def _add_electrodes(self) -> None:
@@ -160,12 +162,12 @@ class _Skeleton:
             colnames=[column.name for column in columns],
         )
 
-    def _raw(self) -> ElectricalSeries:
+    def _raw(self, make: Columns) -> ElectricalSeries:
         info = self._header.info
         return ElectricalSeries(
             name=leaf(schema.RAW),
             description="Samples as the rig delivered them; loop_timing names those that it lost.",
-            data=self._make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
+            data=make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
             electrodes=self._nwb.create_electrode_table_region(list(range(info.n_channels)), "All channels."),
             conversion=1e-6,
             channel_conversion=info.gain_uv,

@@ -32,7 +32,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "none": {"fletcher32": True},
     "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
 }
-"""Checked always, and readable by any HDF5 without plug-ins."""
+"""Of raw samples; tables are always compressed. Checked always, and readable by any HDF5 without plug-ins."""
 
 
 class Writer:
@@ -47,7 +47,7 @@ class Writer:
         header: Header,
         *,
         raw_samples: bool = False,
-        compression: Literal["none", "gzip"] = "gzip",
+        compression: Literal["none", "gzip"] = "none",
     ) -> None:
         self._path = Path(path)
         self._header = header
@@ -68,7 +68,7 @@ class Writer:
         from wetloop.recording.skeleton import write_skeleton
 
         with self._writing():
-            write_skeleton(self._file, header, FILTERS[compression], raw_samples=raw_samples)
+            write_skeleton(self._file, header, FILTERS["gzip"], FILTERS[compression] if raw_samples else None)
             self._tables = Tables(self._file, header)
             self._commit()
 
