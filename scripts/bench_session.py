@@ -72,18 +72,26 @@ def main() -> None:
         play(settings, 1)
         runs = [play(settings, arguments.seconds) for _ in range(arguments.repeats)]
         cpu, wall = (statistics.median(run[k] for run in runs) for k in (0, 1))
-        rows.append({"figure": name, "x_real_time_cpu": cpu, "x_real_time_wall": wall, "goal": goal, "met": cpu >= goal})
+        rows.append(
+            {"figure": name, "x_real_time_cpu": cpu, "x_real_time_wall": wall, "goal": goal, "met": cpu >= goal}
+        )
     with tempfile.TemporaryDirectory() as cache:
         cold, announced = start(cache)
         warm = statistics.median(start(cache)[0] for _ in range(3))
-    rows.append({"figure": "cold start to first decision", "s": cold, "goal": 20, "met": cold <= 20, "announced": announced})
+    rows.append(
+        {"figure": "cold start to first decision", "s": cold, "goal": 20, "met": cold <= 20, "announced": announced}
+    )
     rows.append({"figure": "warm start to first decision", "s": warm, "goal": 3, "met": warm <= 3})
     if arguments.json:
         print(json.dumps(rows))
         return
     print(f"load average {os.getloadavg()[0]:.1f}")
     for row in rows:
-        print("  ".join(f"{key} {value:.1f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+        print(
+            "  ".join(
+                f"{key} {value:.1f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from wetloop.engine.advance import advance
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.culture import make_packet, next_sample, simulated_until
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner, kernel
 from wetloop.kernels.records import DELIVERED, PULSE, SPIKE
 from wetloop.kernels.rings import STIMULATOR, front, release, waiting
 
@@ -84,7 +84,7 @@ def run(handle: Any, stop: int, packet: int, pulses: Records, samples: Samples, 
     return n
 
 
-@kernel
+@inner
 def take_due(ring: Ring, stop_sample: int, pulses: Records) -> int:
     """Move the delivered pulses before ``stop_sample`` from the ring to ``pulses``; return how many."""
     n = 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wetloop.kernels.clock import now_ns
 from wetloop.kernels.detection import detect, end_frame
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner
 from wetloop.kernels.rings import commit, reserve
 from wetloop.kernels.voices import apply_commands, commit_pulses
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wetloop.kernels.state import EngineState, Rings
 
 
-@kernel
+@inner
 def advance(
     s: EngineState, r: Rings, start: int, n_samples: int, lost: int, samples: Samples, spikes: Records, newest: int
 ) -> None:
@@ -69,7 +69,7 @@ def advance(
         commit(r.blocks)
 
 
-@kernel
+@inner
 def report(s: EngineState, ring: Ring, spikes: Records) -> int:
     """Put spikes into the ring, in order, except those whose peak lies in a blanked window."""
     n = 0
@@ -84,7 +84,7 @@ def report(s: EngineState, ring: Ring, spikes: Records) -> int:
     return n
 
 
-@kernel
+@inner
 def is_blank(s: EngineState, sample: int) -> bool:
     """Tell whether a delivered pulse blanks this sample; pulses are kept in order of time, newest last."""
     core = s.core[0]
@@ -97,7 +97,7 @@ def is_blank(s: EngineState, sample: int) -> bool:
     return False
 
 
-@kernel
+@inner
 def touches_blank(s: EngineState, start: int, stop: int) -> bool:
     """Tell whether any sample of [start, stop) is blanked."""
     core = s.core[0]
@@ -110,7 +110,7 @@ def touches_blank(s: EngineState, start: int, stop: int) -> bool:
     return False
 
 
-@kernel
+@inner
 def clean(s: EngineState, samples: Samples, start: int) -> Samples:
     """Return the span with each blanked row replaced by the last clean one, which keeps the filter calm."""
     held, n = s.held, samples.shape[0]
@@ -126,7 +126,7 @@ def clean(s: EngineState, samples: Samples, start: int) -> Samples:
     return held[1 : 1 + n]
 
 
-@kernel
+@inner
 def copy_row(to: Samples, i: int, source: Samples, j: int) -> None:
     """Copy one row, written out: an array assignment costs up to 2 s of compilation in each function that has one."""
     for c in range(source.shape[1]):

@@ -15,7 +15,7 @@ from wetloop.kernels.electrodes import (
     lay_waveforms,
     render_samples,
 )
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner, kernel
 from wetloop.kernels.network import ZERO, Network, advance_network
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class CultureState(NamedTuple):
     carry: Carry
 
 
-@kernel
+@inner
 def step_ms(
     state: CultureState,
     pulses: Records,
@@ -139,7 +139,7 @@ def make_packet(
     return int(n_spikes)
 
 
-@kernel
+@inner
 def deliver_carry(
     held: Carry, end_sample: int, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int
 ) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner
 from wetloop.kernels.network import normal
 from wetloop.kernels.random import mix
 
@@ -73,7 +73,7 @@ class Electrodes(NamedTuple):
     artefact_peak: Floats
 
 
-@kernel
+@inner
 def detect_spikes(e: Electrodes, net: Network, n_fired: int, start_sample: int, spikes: Records, n_spikes: int) -> int:
     """Append the spikes that noise leaves over threshold, by time then channel; within 1 ms on a channel they merge."""
     core, n_pairs = e.core[0], e.seen_uv.size
@@ -91,7 +91,7 @@ def detect_spikes(e: Electrodes, net: Network, n_fired: int, start_sample: int, 
     return n_spikes
 
 
-@kernel
+@inner
 def order_by_time(e: Electrodes, net: Network, n_fired: int) -> None:
     """Sort the cells that fired by their sample (a counting sort, stable)."""
     n_before = e.n_before
@@ -106,7 +106,7 @@ def order_by_time(e: Electrodes, net: Network, n_fired: int) -> None:
         n_before[net.offset[f]] += 1
 
 
-@kernel
+@inner
 def insert_spike(spikes: Records, n_spikes: int, at: int, channel: int, amplitude_uv: float) -> None:
     """Put a spike behind the first ``n_spikes``, but before those of the same sample and a higher channel."""
     j = n_spikes
@@ -116,7 +116,7 @@ def insert_spike(spikes: Records, n_spikes: int, at: int, channel: int, amplitud
     put_spike(spikes, j, at, channel, amplitude_uv)
 
 
-@kernel
+@inner
 def put_spike(spikes: Records, i: int, at: int, channel: int, amplitude_uv: float) -> None:
     """Write ``spikes[i]``, known as it happens."""
     spike = spikes[i]
@@ -126,7 +126,7 @@ def put_spike(spikes: Records, i: int, at: int, channel: int, amplitude_uv: floa
     spike.amplitude_uv = amplitude_uv
 
 
-@kernel
+@inner
 def copy_spike(to: Records, i: int, spikes: Records, j: int) -> None:
     """Copy ``spikes[j]`` to ``to[i]``, field by field: a record assignment costs compilation time."""
     to[i].sample_index = spikes[j].sample_index
@@ -135,7 +135,7 @@ def copy_spike(to: Records, i: int, spikes: Records, j: int) -> None:
     to[i].amplitude_uv = spikes[j].amplitude_uv
 
 
-@kernel
+@inner
 def lay_waveforms(e: Electrodes, net: Network, n_fired: int, start_sample: int) -> None:
     """Add the waveforms of the cells that fired to the rows to come; a waveform starts as its cell fires."""
     bits_per_uv, mask = e.core[0].bits_per_uv, e.ahead.shape[0] - 1
@@ -147,7 +147,7 @@ def lay_waveforms(e: Electrodes, net: Network, n_fired: int, start_sample: int) 
                 e.ahead[(at + t) & mask, channel] += np.int32(np.floor(e.template[t] * bits + 0.5))
 
 
-@kernel
+@inner
 def render_samples(e: Electrodes, start_sample: int, samples: Samples, row: int) -> None:
     """Write one frame to ``samples`` from ``row`` on: two random stretches of noise and the waveforms."""
     core, mask = e.core[0], e.ahead.shape[0] - 1
@@ -163,7 +163,7 @@ def render_samples(e: Electrodes, start_sample: int, samples: Samples, row: int)
             e.ahead[r, c] = 0
 
 
-@kernel
+@inner
 def add_artefacts(e: Electrodes, start_sample: int, pulses: Records, n_pulses: int, samples: Samples, row: int) -> None:
     """Add to one frame what pulses of this and earlier frames leave on the amplifiers, up to the rails."""
     core, q = e.core[0], 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner
 from wetloop.kernels.records import (
     ARRAY_RATE,
     CHARGE_MINUTE,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CHARGE_FATES = (CHARGE_SECOND, CHARGE_MINUTE)
 
 
-@kernel
+@inner
 def admit(guard: Guard, sample: int, pattern: int) -> int:
     """Return DELIVERED and book the pulse, or return the first limit that it would break."""
     fate = array_fate(guard, sample, pattern)
@@ -39,7 +39,7 @@ def admit(guard: Guard, sample: int, pattern: int) -> int:
     return DELIVERED
 
 
-@kernel
+@inner
 def array_fate(guard: Guard, sample: int, pattern: int) -> int:
     """Check what concerns all electrodes together: pulses in any second, electrodes at once."""
     limits, times, count = guard.limits[0], guard.array_times, guard.array_count[0]
@@ -54,7 +54,7 @@ def array_fate(guard: Guard, sample: int, pattern: int) -> int:
     return ELECTRODES if at_once > limits.max_electrodes else DELIVERED
 
 
-@kernel
+@inner
 def electrode_fate(guard: Guard, sample: int, channel: int, charge: float) -> int:
     """Check what concerns one electrode: interval, pulses in any second, charge in every window and in the session."""
     limits, electrode, times = guard.limits[0], guard.electrodes[channel], guard.electrode_times
@@ -72,7 +72,7 @@ def electrode_fate(guard: Guard, sample: int, channel: int, charge: float) -> in
     return CHARGE_SESSION if electrode.session_charge + charge > limits.max_session_charge else DELIVERED
 
 
-@kernel
+@inner
 def forget_charge(electrode: Record, window: int, now: int) -> None:
     """Empty the bins that have left the window; a bin is counted until all of it has left: never too lenient."""
     n_bins = electrode.charge.shape[1]
@@ -83,7 +83,7 @@ def forget_charge(electrode: Record, window: int, now: int) -> None:
         electrode.charge[window, electrode.bin[window] % n_bins] = 0.0
 
 
-@kernel
+@inner
 def book(guard: Guard, sample: int, channel: int, charge: float) -> None:
     """Count a delivered pulse on one electrode."""
     electrode, times = guard.electrodes[channel], guard.electrode_times

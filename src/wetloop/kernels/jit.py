@@ -38,6 +38,7 @@ def cache_folder() -> Path | None:
 CACHE = cache_folder()
 if CACHE is not None:
     vars(numba.config)["CACHE_DIR"] = str(CACHE)
+OPTIONS: Any = {"nogil": True, "cache": CACHE is not None, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def compiled() -> bool:
@@ -47,7 +48,12 @@ def compiled() -> bool:
 
 def kernel(function: F) -> F:
     """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible."""
-    return cast("F", numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function))
+    return cast("F", numba.njit(**OPTIONS)(function))
+
+
+def inner(function: F) -> F:
+    """Compile a kernel that only other kernels call: unpacking 60 arrays takes longer to compile than most kernels."""
+    return cast("F", numba.njit(**OPTIONS, no_cpython_wrapper=True)(function))
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

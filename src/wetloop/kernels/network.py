@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner
 from wetloop.kernels.random import mix, uniform
 from wetloop.kernels.simd import LANES, add, fma, load, mask_lt, mul, splat, store, sub
 
@@ -88,7 +88,7 @@ class Network(NamedTuple):
     offset: Integers
 
 
-@kernel
+@inner
 def normal(seed: int, counter: int) -> float:
     """Return a nearly normal number (mean 0, variance 1, within +-3.46): the sum of four uniform ones."""
     bits = mix(seed, counter)
@@ -97,7 +97,7 @@ def normal(seed: int, counter: int) -> float:
     return (np.float64(total) - 131070.0) / 37837.22725613459
 
 
-@kernel
+@inner
 def advance_network(net: Network, pulses: Records, n_pulses: int) -> int:
     """Advance by 1 ms under the pulses that fall into it and return how many cells fired."""
     core = net.core[0]
@@ -120,7 +120,7 @@ def advance_network(net: Network, pulses: Records, n_pulses: int) -> int:
     return n_fired
 
 
-@kernel
+@inner
 def add_minis(net: Network) -> None:
     """Give a Poisson number of miniature events to cells drawn at random."""
     core = net.core[0]
@@ -135,7 +135,7 @@ def add_minis(net: Network) -> None:
             net.state[AMPA, np.int64(((bits >> half) * n) >> half)] += core.mini_mv
 
 
-@kernel
+@inner
 def integrate(net: Network, first: int, stop: int, membrane: float, drift_mv: float, n_fired: int) -> int:
     """Advance cells [first, stop) by 1 ms and append those over threshold to ``fired``; exact exponential membrane."""
     core, state, n = net.core[0], net.state, net.bias_mv.size
@@ -175,7 +175,7 @@ def integrate(net: Network, first: int, stop: int, membrane: float, drift_mv: fl
     return n_fired
 
 
-@kernel
+@inner
 def hold_refractory(net: Network) -> None:
     """Keep the membrane of refractory cells at rest, and let those go whose time is over."""
     core = net.core[0]
@@ -190,7 +190,7 @@ def hold_refractory(net: Network) -> None:
             k += 1
 
 
-@kernel
+@inner
 def reset(net: Network, cell: int) -> None:
     """Take a cell that fired to rest and start its refractory time."""
     core = net.core[0]
@@ -201,7 +201,7 @@ def reset(net: Network, cell: int) -> None:
     core.n_resting += 1
 
 
-@kernel
+@inner
 def recruit_cells(net: Network, sample_index: int, pattern: int, n_fired: int) -> int:
     """Append the cells that a pulse fires; they spike 0.2 to 0.4 ms after it, at the latest as the ms ends."""
     core, n = net.core[0], net.bias_mv.size
@@ -221,7 +221,7 @@ def recruit_cells(net: Network, sample_index: int, pattern: int, n_fired: int) -
     return n_fired
 
 
-@kernel
+@inner
 def transmit(net: Network, cell: int) -> None:
     """Send a spike to the cell's targets; excitatory cells adapt and their synapses depress."""
     core, state, n = net.core[0], net.state, net.bias_mv.size

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from wetloop.kernels.jit import intrinsic, kernel
+from wetloop.kernels.jit import inner, intrinsic, kernel
 
 HEAD, LOWEST, DROPPED, FIRST_TAIL, TAIL_STEP, READERS, WORDS = 16, 17, 18, 32, 16, 4, 96
 SESSION, RECORDER, STIMULATOR, ENGINE = range(READERS)
@@ -80,19 +80,19 @@ def commit(ring: Ring) -> None:
     store_release(ring.words, HEAD, ring.words[HEAD] + 1)
 
 
-@kernel
+@inner
 def waiting(ring: Ring, reader: int) -> int:
     """Return how many committed slots this reader has not released."""
     return int(load_acquire(ring.words, HEAD) - ring.words[FIRST_TAIL + TAIL_STEP * reader])
 
 
-@kernel
+@inner
 def front(ring: Ring, reader: int) -> int:
     """Return the slot that this reader reads next."""
     return int(ring.words[FIRST_TAIL + TAIL_STEP * reader] % ring.slots.size)
 
 
-@kernel
+@inner
 def release(ring: Ring, reader: int) -> None:
     """Let go of the front slot."""
     at = FIRST_TAIL + TAIL_STEP * reader

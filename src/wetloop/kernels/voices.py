@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.kernels.guard import admit
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner
 from wetloop.kernels.random import exponential, mix
 from wetloop.kernels.records import (
     DELIVERED,
@@ -36,7 +36,7 @@ REPLACE, APPEND, KEEP_PHASE = range(3)
 REGULAR, POISSON = range(2)
 
 
-@kernel
+@inner
 def apply_commands(s: EngineState, commands: Ring) -> None:
     """Take every waiting command; each renews the lease."""
     core = s.core[0]
@@ -52,7 +52,7 @@ def apply_commands(s: EngineState, commands: Ring) -> None:
         release(commands, ENGINE)
 
 
-@kernel
+@inner
 def enqueue(s: EngineState, c: Record) -> None:
     """Let a setting wait in its voice; a newer plan supersedes those that were to start later."""
     v = s.voices[c.voice]
@@ -68,7 +68,7 @@ def enqueue(s: EngineState, c: Record) -> None:
     v.pending_last += 1
 
 
-@kernel
+@inner
 def switch_sample(s: EngineState, voice: int) -> int:
     """Return when the next setting of a voice takes over."""
     v = s.voices[voice]
@@ -78,7 +78,7 @@ def switch_sample(s: EngineState, voice: int) -> int:
     return int(max(c.start_sample, v.stop)) if c.update == APPEND else int(c.start_sample)
 
 
-@kernel
+@inner
 def switch(s: EngineState, voice: int) -> None:
     """Start the next setting of a voice."""
     v = s.voices[voice]
@@ -97,7 +97,7 @@ def switch(s: EngineState, voice: int) -> None:
     v.on = np.int64(due_sample(v) < v.stop)
 
 
-@kernel
+@inner
 def keep_phase(s: EngineState, voice: int, at: int, period: float) -> float:
     """Return the time of the next pulse when the rate changes at ``at``: the elapsed part of the interval counts."""
     v = s.voices[voice]
@@ -109,13 +109,13 @@ def keep_phase(s: EngineState, voice: int, at: int, period: float) -> float:
     return at + min(max(left, 0.0), 1.0) * period
 
 
-@kernel
+@inner
 def due_sample(v: Record) -> int:
     """Return the sample of a voice's next pulse."""
     return int(np.floor(v.next + 0.5))
 
 
-@kernel
+@inner
 def earliest(s: EngineState) -> tuple[int, int, bool]:
     """Return (voice, sample, is a switch) of what comes next: switches first, then by priority, then by voice."""
     who, due, is_switch = -1, int(NEVER), False
@@ -131,7 +131,7 @@ def earliest(s: EngineState) -> tuple[int, int, bool]:
     return who, due, is_switch
 
 
-@kernel
+@inner
 def is_preempted(s: EngineState, priority: int, sample: int) -> bool:
     """Tell whether a voice of higher priority is on at this sample, between its pulses too, or about to start.
 
@@ -150,7 +150,7 @@ def is_preempted(s: EngineState, priority: int, sample: int) -> bool:
     return False
 
 
-@kernel
+@inner
 def decide_fate(s: EngineState, priority: int, sample: int, pattern: int) -> int:
     """Return what becomes of a pulse; one that is DELIVERED is booked in the guard."""
     core = s.core[0]
@@ -165,7 +165,7 @@ def decide_fate(s: EngineState, priority: int, sample: int, pattern: int) -> int
     return int(admit(s.guard, sample, pattern))
 
 
-@kernel
+@inner
 def commit_pulses(s: EngineState, pulses: Ring, frontier: int) -> int:
     """Decide every pulse before the new frontier, in order of time; return how many."""
     core, n = s.core[0], 0
@@ -183,7 +183,7 @@ def commit_pulses(s: EngineState, pulses: Ring, frontier: int) -> int:
     return n
 
 
-@kernel
+@inner
 def emit(s: EngineState, pulses: Ring, voice: int, sample: int) -> None:
     """Decide one pulse, report it, and move its voice on."""
     core, v = s.core[0], s.voices[voice]
@@ -208,7 +208,7 @@ def emit(s: EngineState, pulses: Ring, voice: int, sample: int) -> None:
     v.on = np.int64(due_sample(v) < v.stop)
 
 
-@kernel
+@inner
 def refuse(s: EngineState, sample: int) -> None:
     """Count a refusal; too many within one second of the rig's clock trip the guard."""
     core = s.core[0]
