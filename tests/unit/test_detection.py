@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -260,6 +263,17 @@ def test_detection_goes_on_after_lost_samples():
         end_frame(detector, FRAME)
     assert n_found > 20
     assert found["known_sample"][:n_found].min() >= 20_005
+
+
+@pytest.mark.parametrize("n_channels", [1, 7, 31, 60])
+def test_nothing_is_read_beyond_the_samples(n_channels):
+    page, libc = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+    size = FRAME * n_channels * 2
+    pages = mmap.mmap(-1, 2 * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    assert libc.mprotect(ctypes.c_void_p(address + page), ctypes.c_size_t(page), 0) == 0
+    samples = np.frombuffer(pages, np.int16, FRAME * n_channels, page - size).reshape(FRAME, n_channels)
+    assert detect(detector_of(n_channels), samples, 0, np.zeros(1, SPIKE), 0) == 0
 
 
 def test_read_only_samples_are_accepted():

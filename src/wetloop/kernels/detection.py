@@ -55,13 +55,10 @@ the frame, and the number of pending events."""
 
 CHANNEL = np.dtype(
     [
-        ("known_sample", "<i8"),
-        ("peak_sample", "<i8"),
-        ("rail_sample", "<i8"),
-        ("n_saturated", "<i8"),
-        ("peak_uv", "<f8"),
+        ("known_sample", "<i8"), ("peak_sample", "<i8"), ("peak_uv", "<f8"),
+        ("rail_sample", "<i8"), ("n_saturated", "<i8"),
     ]
-)
+)  # fmt: skip
 """End and lowest value of the last or open peak search, last sample at a rail, and number of events refused for one."""
 
 
