@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+
 from wetloop.core.guard import Pattern, PatternTable, Pulse, StimGuard
 from wetloop.core.layout import grid_probe
 from wetloop.core.limits import StimLimits

@@ -1,1 +1,1 @@
-"""Rigs that Wetloop finds through entry points: one module each, importing only ``wetloop.core`` and ``wetloop.kernels``."""
+"""Rigs found through entry points: one module each, importing only ``wetloop.core`` and ``wetloop.kernels``."""

@@ -177,9 +177,7 @@ def _opened(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise ConfigError(
-            f"source.path: {path} cannot be read as HDF5 ({error}): give another file"
-        ) from error
+        raise ConfigError(f"source.path: {path} cannot be read as HDF5 ({error}): give another file") from error
 
 
 def _is_ours(file: h5py.File) -> bool:
@@ -191,9 +189,7 @@ def _describe(file: h5py.File) -> _Recording:
         return _describe_nwb(file)
     start_s, stop_s = _column(file, "recordingtime")
     where = _column(file, "epos").T
-    return _Recording(
-        where.astype(np.float64), SPIKE_LIST_HZ, 0, math.floor((stop_s - start_s) * SPIKE_LIST_HZ) + 1
-    )
+    return _Recording(where.astype(np.float64), SPIKE_LIST_HZ, 0, math.floor((stop_s - start_s) * SPIKE_LIST_HZ) + 1)
 
 
 def _read_spikes(file: h5py.File) -> Records:
@@ -204,9 +200,7 @@ def _read_spike_list(file: h5py.File) -> Records:
     """Return the spikes with amplitude 0, which such a file does not hold; they are known at once."""
     times_s, counts = _column(file, "spikes"), _column(file, "sCount")
     if counts.sum() != len(times_s):
-        raise ConfigError(
-            f"{file.filename}: sCount adds up to {counts.sum()} spikes, but there are {len(times_s)}"
-        )
+        raise ConfigError(f"{file.filename}: sCount adds up to {counts.sum()} spikes, but there are {len(times_s)}")
     spikes = np.zeros(len(times_s), SPIKE)
     start_s = _column(file, "recordingtime")[0]
     spikes["sample_index"] = spikes["known_sample"] = np.rint((times_s - start_s) * SPIKE_LIST_HZ)
@@ -221,9 +215,7 @@ def _describe_nwb(file: h5py.File) -> _Recording:
     starts = _column(file, "acquisition/loop_timing/start_sample")
     lengths = _column(file, "acquisition/loop_timing/n_samples")
     if not len(starts):
-        raise ConfigError(
-            f"source.path: {file.filename} holds no data: the session ended before its first block"
-        )
+        raise ConfigError(f"source.path: {file.filename} holds no data: the session ended before its first block")
     return _Recording(where.astype(np.float64), rate, int(starts[0]), int(starts[-1] + lengths[-1]))
 
 

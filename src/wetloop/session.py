@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop import assembly
+from wetloop.kernels.jit import compiled
 from wetloop.recording.tally import LONG_RALLY, Tally
 
 if TYPE_CHECKING:
@@ -45,12 +46,16 @@ class Session:
 
 
 class Progress(NamedTuple):
-    """How far a session has come: rig time and planned duration in s, events so far, late decisions."""
+    """How far a session has come: rig time and planned duration in s, events so far, late decisions.
+
+    ``phase`` says what is being prepared before the first decision; it is empty afterwards.
+    """
 
     rig_s: float
     duration_s: float
     events: Mapping[str, int]
     late_decisions: int
+    phase: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,8 @@ def run_session(
         Where a part fails. Stimulation is off, and what was recorded until then is in the file.
     """
     stop = stop or threading.Event()
+    if on_progress is not None and not compiled():
+        on_progress(Progress(0, config.duration, {}, 0, "compiling the kernels for this machine: once, about 20 s"))
     setting, source = assembly.describe(config)
     players = assembly.players(setting)
     engine = assembly.engine_of(setting)
@@ -106,6 +113,7 @@ def run_session(
     rig = assembly.rig_of(setting, devices, engine, accelerated=accelerated)
     log = assembly.recording_of(setting, players.task, rig)
     tally = Tally(log, _reporter(on_progress, setting))
+    rig.warm_up()
     begun = time.monotonic()
     ended = "failed"
     try:

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from wetloop.core.limits import StimLimits
 from wetloop.core.types import Kind, Priority, Timing, Update
 from wetloop.kernels.records import DELIVERED, NOT_RUNNING

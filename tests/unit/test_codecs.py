@@ -48,9 +48,7 @@ def context(*configs, unit="mV", seed=1):
         limits=StimLimits(max_electrodes=32), electrode_area_um2=707.0, access_resistance_kohm=12.0,
     )  # fmt: skip
     layout = LayoutConfig().apply(probe)
-    patterns = {
-        name: pattern for config in configs for name, pattern in config.patterns(layout, unit).items()
-    }
+    patterns = {name: pattern for config in configs for name, pattern in config.patterns(layout, unit).items()}
     return BuildContext(info, layout, StimGuard(info).prepare(patterns), DECISION, seed)
 
 
@@ -146,9 +144,7 @@ def test_rest_shows_nothing():
     assert len(made.table) == 0
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"near": 1.0}, {"place_low": 0.5}, {"min_rate_hz": 50}, {"amplitude_mv": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"near": 1.0}, {"place_low": 0.5}, {"min_rate_hz": 50}, {"amplitude_mv": 0}])
 def test_an_empty_range_is_refused(wrong):
     with pytest.raises(ValidationError):
         PlaceRateConfig(**wrong)

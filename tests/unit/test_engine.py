@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+
 from wetloop.core.types import Block, Signal
 from wetloop.engine.engine import RingReader
+from wetloop.kernels.random import exponential, mix
 from wetloop.kernels.records import SPIKE
 from wetloop.kernels.rings import DROPPED, RECORDER, SESSION, Ring, commit, new_ring, reserve
-from wetloop.kernels.random import exponential, mix
 
 
 def spikes_at(*samples, known=None):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from wetloop.core.layout import LayoutConfig, grid_probe, pitch_um, positions_um, probe_at
 
 CORNERLESS = np.array([(x * 200.0, y * 200.0) for y in range(8) for x in range(8) if not {x, y} <= {0, 7}])

@@ -65,8 +65,7 @@ def test_a_crossing_lasts_as_configured(decision_ms):
 
 def test_following_the_ball_never_misses_and_fleeing_from_it_never_hits():
     followed, fled = (
-        [row[1] for row in play(PongConfig(paddle=0.05).build(10.0), policy, 20_000)]
-        for policy in (follow, flee)
+        [row[1] for row in play(PongConfig(paddle=0.05).build(10.0), policy, 20_000)] for policy in (follow, flee)
     )
     assert sum(followed) == 34
     assert min(followed) == 0

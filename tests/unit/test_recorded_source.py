@@ -153,9 +153,7 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
 def test_a_foreign_file_is_refused(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.create_group("recordingtime")
-    with pytest.raises(
-        ConfigError, match=r"holds no 'recordingtime': give a Wetloop recording, or a spike list"
-    ):
+    with pytest.raises(ConfigError, match=r"holds no 'recordingtime': give a Wetloop recording, or a spike list"):
         RecordedConfig(path=str(tmp_path / "other.h5")).build(seed=1)
 
 

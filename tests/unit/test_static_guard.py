@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from wetloop.core.errors import GuardError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.core.layout import grid_probe

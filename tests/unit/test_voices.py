@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from wetloop.core.limits import StimLimits
 from wetloop.core.types import Kind, Priority, Timing, Update
 from wetloop.kernels.records import ARMED, DELIVERED, FATES, LATE, LEASE_EXPIRED, NOT_RUNNING, PREEMPTED, RUNNING

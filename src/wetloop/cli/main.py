@@ -1,11 +1,10 @@
 """The ``wetloop`` command: maps every refusal to one readable paragraph and an exit code."""
 
-import os
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from wetloop import __version__
@@ -16,7 +15,6 @@ from wetloop.cli.replay import replay
 from wetloop.cli.run import run
 from wetloop.core.errors import WetloopError
 
-INTERRUPTED = 130
 EPILOG = (
     "Exit codes: 0 done, 1 the answer is no, 2 bad usage or configuration, 3 rig or driver failed, "
     "4 guard tripped, 5 recording failed, 130 interrupted (file closed properly)."
@@ -49,29 +47,27 @@ def options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop."),
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
 ) -> None:
     """Closed-loop control server for cultured neurons on a microelectrode array."""
     _ = version, debug
 
 
-def main() -> int:
-    """Run the command line and return its exit code."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        What stands after ``wetloop``; by default those of the process.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = [argument for argument in given if argument != "--debug"]
+    debug = len(arguments) < len(given)
     try:
-        return app(arguments, prog_name="wetloop", standalone_mode=False) or 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("interrupted", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        app(arguments, prog_name="wetloop")
+    except SystemExit as done:
+        return int(done.code or 0)
     except WetloopError as error:
         _complain(str(error), debug=debug)
         return error.exit_code
@@ -79,6 +75,7 @@ def main() -> int:
         hint = "" if debug else "\nThis is a bug in Wetloop or in a plug-in; --debug shows where."
         _complain(f"unexpected {type(error).__name__}: {error}{hint}", debug=debug)
         return 1
+    return 0
 
 
 def _complain(message: str, *, debug: bool) -> None:

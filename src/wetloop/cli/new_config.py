@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,29 +17,30 @@ WIDTH = 100
 
 
 def new_config(
-    task: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Task to be played, as --list names it.")
-    ] = "pong",
-    *,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="File to write; by default NAME.yaml in the current folder, - for stdout."),
+    file: Annotated[
+        Path | None, typer.Argument(help="File to write; by default TASK.yaml in the current folder, - for stdout.")
     ] = None,
-    list_tasks: Annotated[bool, typer.Option("--list", help="List the names and stop.")] = False,
+    *,
+    task: Annotated[str, typer.Option(help="Task to be played, as --list names it.")] = "pong",
+    list_tasks: Annotated[bool, typer.Option("--list", help="List the tasks and stop.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Write a commented example configuration; an existing file is never replaced."""
     from wetloop.registry import available
 
     if list_tasks:
-        typer.echo("\n".join(available(TASKS)))
+        tasks = list(available(TASKS))
+        typer.echo(dumps({"tasks": tasks}) if json else "\n".join(tasks))
         return
     text = example(task)
-    if output == Path("-"):
+    path = file or Path(f"{task}.yaml")
+    if path != Path("-"):
+        _write_new(path, text)
+        typer.echo(f"wrote {path}; next: wetloop run {path} --dry-run", err=True)
+    if json:
+        typer.echo(dumps({"file": str(path), "text": text}))
+    elif path == Path("-"):
         typer.echo(text, nl=False)
-        return
-    path = output or Path(f"{task}.yaml")
-    _write_new(path, text)
-    typer.echo(f"wrote {path}; next: wetloop run {path} --dry-run", err=True)
 
 
 def example(task: str) -> str:
@@ -114,6 +116,6 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise ConfigError(f"{path} exists and is not replaced: choose another name with --output") from error
+        raise ConfigError(f"{path} exists and is not replaced: choose another name") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

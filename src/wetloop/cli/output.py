@@ -43,14 +43,18 @@ def show(*parts: RenderableType) -> None:
 
 
 def outline(data: Mapping[str, Any], indent: int = 0) -> str:
-    """Return nested data as an indented outline."""
+    """Return nested data as an indented outline; counts stand in one line, without those that are 0."""
     pad, lines = " " * indent, []
     for key, value in data.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and not _counts(value):
             lines += [f"{pad}{key}:", outline(value, indent + 2)]
         else:
             lines.append(f"{pad}{key}: {worded(value)}")
     return "\n".join(lines)
+
+
+def _counts(data: Mapping[str, Any]) -> bool:
+    return all(type(value) is int for value in data.values())
 
 
 def worded(value: object) -> str:
@@ -61,6 +65,8 @@ def worded(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {worded(item)}" for name, item in value.items() if item) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(worded(item) for item in value)
     return str(value)

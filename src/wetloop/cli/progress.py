@@ -26,8 +26,8 @@ def progress_view(duration_s: float, *, quiet: bool) -> Iterator[Report | None]:
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _bar(duration_s) as report:
-            yield every(BAR_EVERY_S, report)
+        with _bar(duration_s) as update:
+            yield every(BAR_EVERY_S, lambda progress: update(progress.rig_s, score(progress)))
     else:
         yield every(LINE_EVERY_S, _line)
 
@@ -39,7 +39,7 @@ def every(interval_s: float, report: Report, clock: Callable[[], float] = time.m
     def throttled(progress: Progress) -> None:
         nonlocal due
         now = clock()
-        if now >= due:
+        if progress.phase or now >= due:
             due = now + interval_s
             report(progress)
 
@@ -47,13 +47,25 @@ def every(interval_s: float, report: Report, clock: Callable[[], float] = time.m
 
 
 def score(progress: Progress) -> str:
-    """Return the events so far, and the late decisions if there are any, in words."""
+    """Return what is being prepared, or the events so far and the late decisions if there are any, in words."""
+    if progress.phase:
+        return progress.phase
     counts = {**progress.events, "late decisions": progress.late_decisions}
     return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "no events yet"
 
 
 @contextmanager
-def _bar(duration_s: float) -> Iterator[Report]:
+def share_view(*, quiet: bool) -> Iterator[Callable[[float], None] | None]:
+    """Give what is to be told the share done, 0 to 1; shown on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+    else:
+        with _bar(1.0) as update:
+            yield lambda share: update(share, "")
+
+
+@contextmanager
+def _bar(total: float) -> Iterator[Callable[[float, str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -65,14 +77,14 @@ def _bar(duration_s: float) -> Iterator[Report]:
         TextColumn("{task.description}"),
     )
     console = Console(stderr=True, highlight=False)
-    with Bar(*columns, console=console, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("starting", total=duration_s)
+    with Bar(*columns, console=console, transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task("starting", total=total)
 
-        def report(progress: Progress) -> None:
-            bar.update(task, completed=progress.rig_s, description=score(progress), refresh=True)
+        def update(done: float, description: str) -> None:
+            bar.update(task, completed=done, description=description, refresh=True)
 
-        yield report
+        yield update
 
 
 def _line(progress: Progress) -> None:
-    typer.echo(f"{progress.rig_s:.0f} of {progress.duration_s:.0f} s: {score(progress)}", err=True)
+    typer.echo(progress.phase or f"{progress.rig_s:.0f} of {progress.duration_s:.0f} s: {score(progress)}", err=True)

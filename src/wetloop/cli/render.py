@@ -26,12 +26,11 @@ def table(*columns: str, title: str | None = None) -> Table:
 def summary_view(summary: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield what is shown at the end of a session; ``summary`` is a session's ``Summary.to_dict()``."""
     yield facts(f"Session {summary['ended']}", dict(_summary_facts(summary)))
-    if any(summary["pulses"].values()):
-        yield pulses_table(summary["pulses"])
+    asked_for = {kind: fates for kind, fates in summary["pulses"].items() if any(fates.values())}
+    if asked_for:
+        yield pulses_table(asked_for)
     if not summary["reacts"]:
-        yield Text(
-            "Note: a recorded culture cannot react; this score says nothing about learning.", style="yellow"
-        )
+        yield Text("Note: a recorded culture cannot react; this score says nothing about learning.", style="yellow")
     yield Text(f"Recording: {summary['file'] or 'none'}")
 
 
@@ -59,7 +58,7 @@ def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "mean rally length", _number(summary["mean_rally_length"], "hits")
     yield "aces", _number(summary["aces_percent"], "%")
     yield "long rallies", _number(summary["long_rallies_percent"], "%")
-    yield "events", ", ".join(f"{name} {n}" for name, n in summary["events"].items()) or None
+    yield "events", summary["events"]
     yield "spikes", summary["spikes"]
     yield "decisions", f"{summary['decisions']}, {summary['late_decisions']} late"
     yield "lost samples", summary["lost_samples"]

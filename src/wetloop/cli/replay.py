@@ -28,16 +28,18 @@ def replay(
     if other:
         _print(_compared(file, other), "Other decisions", json=json, quiet=quiet)
         return
-    report = _verified(file)
+    report = _verified(file, quiet=quiet)
     title = "Replay agrees" if report["agrees"] else "Replay DIFFERS"
     _print(report, title, json=json, quiet=quiet)
     raise typer.Exit(0 if report["agrees"] else 1)
 
 
-def _verified(file: Path) -> dict[str, Any]:
+def _verified(file: Path, *, quiet: bool) -> dict[str, Any]:
+    from wetloop.cli.progress import share_view
     from wetloop.replay import verify
 
-    return verify(file).to_dict()
+    with share_view(quiet=quiet) as report:
+        return verify(file, report).to_dict()
 
 
 def _compared(file: Path, other: Path) -> dict[str, Any]:

@@ -23,9 +23,7 @@ def run(  # noqa: PLR0913  (typer: one parameter per option)
     *,
     overrides: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Replace a value, such as task.paddle=0.4; may be repeated."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as task.paddle=0.4; may be repeated."),
     ] = None,
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Length of the session, such as 90s, 20min or 1h.")

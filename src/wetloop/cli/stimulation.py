@@ -51,9 +51,7 @@ class _Count:
     most_nc: float = 0.0
     most_nc_on_one_electrode: float = 0.0
 
-    def add(
-        self, setting: VoiceSetting, stop_sample: int, table: PatternTable, minute_samples: float
-    ) -> None:
+    def add(self, setting: VoiceSetting, stop_sample: int, table: PatternTable, minute_samples: float) -> None:
         """Count a train up to ``stop_sample``; ``minute_samples`` is the number of samples in a minute."""
         members = range(setting.patterns.first, setting.patterns.first + setting.patterns.size)
         channels = float(np.mean([len(table.patterns[i].channels) for i in members]))
@@ -113,7 +111,6 @@ def _programs(setting: Setting, parts: Players, n_decisions: int) -> Iterator[St
     rng, step, ahead = seeded(setting.config.seed, "dry run"), setting.plan.decision, setting.plan.ahead
     change = setting.config.decision_ms / 1000 / STEPS_S
     task = parts.task
-    task.start()
     action = np.zeros(len(task.action_names))
     for i in range(n_decisions):
         tick = Tick(i, i * step, (i + 1) * step, (i + 1) * step + ahead)

@@ -59,16 +59,12 @@ class PlaceRateConfig(EncoderConfig):
     @model_validator(mode="after")
     def _ranges_not_empty(self) -> Self:
         if self.near == self.far or self.place_low >= self.place_high or self.min_rate_hz > self.max_rate_hz:
-            raise ValueError(
-                "near and far must differ, place_low be below place_high, min_rate_hz at most max_rate_hz"
-            )
+            raise ValueError("near and far must differ, place_low be below place_high, min_rate_hz at most max_rate_hz")
         return self
 
     def patterns(self, layout: Layout, unit: str) -> dict[str, Pattern]:
         pulse = Pulse.balanced(self.amplitude_mv if unit == "mV" else self.amplitude_ua, self.phase_us, unit)
-        return {
-            f"sensory {place}": Pattern(pulse, (channel,)) for place, channel in enumerate(layout.sensory)
-        }
+        return {f"sensory {place}": Pattern(pulse, (channel,)) for place, channel in enumerate(layout.sensory)}
 
     def build(self, context: BuildContext) -> PlaceRateEncoder:
         from wetloop.coding.encoders import PlaceRateEncoder
@@ -162,9 +158,7 @@ class _PulsedConfig(OutcomeConfig):
             Pulse.balanced(train.amplitude_mv if unit == "mV" else train.amplitude_ua, self.phase_us, unit)
             for train in (self.predictable, self.random)
         )
-        single = {
-            f"random {place}": Pattern(high, (channel,)) for place, channel in enumerate(layout.sensory)
-        }
+        single = {f"random {place}": Pattern(high, (channel,)) for place, channel in enumerate(layout.sensory)}
         return {"predictable": Pattern(low, layout.sensory), **single}
 
 

@@ -27,18 +27,14 @@ class PlaceRateEncoder:
     def encode(self, outcome: Outcome, tick: Tick) -> StimProgram:
         config, start = self._config, tick.plan_sample
         if outcome.terminated or outcome.truncated or not outcome.playing:
-            return (
-                self._setting(self._places[0], start, start, self._sampling_frequency / config.min_rate_hz),
-            )
+            return (self._setting(self._places[0], start, start, self._sampling_frequency / config.min_rate_hz),)
         observation = outcome.observation.tolist()
         rate_hz = self.rate_hz(observation[config.distance_index])
         place = observation[config.place_index]
         if config.reference_index is not None:
             place -= observation[config.reference_index]
         period_samples = self._sampling_frequency / rate_hz
-        return (
-            self._setting(self._places[self.place(place)], start, start + self._hold_samples, period_samples),
-        )
+        return (self._setting(self._places[self.place(place)], start, start + self._hold_samples, period_samples),)
 
     def rate_hz(self, distance: float) -> float:
         """Return the rate at a distance, between the least and the largest."""
@@ -48,9 +44,7 @@ class PlaceRateEncoder:
 
     def place(self, position: float) -> int:
         """Return the index of the electrode in whose range a position lies; the outer ones have no end."""
-        return min(
-            len(self._places) - 1, max(0, int((position - self._config.place_low) * self._places_per_unit))
-        )
+        return min(len(self._places) - 1, max(0, int((position - self._config.place_low) * self._places_per_unit)))
 
     @staticmethod
     def _setting(patterns: PatternSet, start: int, stop: int, period_samples: float) -> VoiceSetting:

@@ -50,9 +50,7 @@ class Trains:
     def __init__(self, config: OutcomeConfig, context: BuildContext) -> None:
         self._rng = context.rng("feedback")
         self._together = context.table.find("predictable")
-        self._single = context.table.find(
-            *(f"random {place}" for place in range(len(context.layout.sensory)))
-        )
+        self._single = context.table.find(*(f"random {place}" for place in range(len(context.layout.sensory))))
         self._predictable_samples = context.info.samples(config.predictable.duration_ms)
         self._random_samples = context.info.samples(1000 * config.random.duration_s)
         self._predictable_period = context.info.sampling_frequency / config.predictable.rate_hz

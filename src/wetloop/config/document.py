@@ -63,14 +63,21 @@ class _Loader(yaml.SafeLoader):
     }
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        is_alias = self.check_event(yaml.AliasEvent)
-        if is_alias or self.depth > MAX_DEPTH:
-            problem = "aliases (*name) are not allowed" if is_alias else "nested too deeply"
+        problem = self._problem(is_key=isinstance(parent, yaml.MappingNode) and index is None)
+        if problem:
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.current_event.start_mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+    def _problem(self, *, is_key: bool) -> str:
+        """Return why the next node is refused; empty if it is not."""
+        if self.check_event(yaml.AliasEvent):
+            return "aliases (*name) are not allowed"
+        if is_key and not self.check_event(yaml.ScalarEvent):
+            return "a key must be plain text"
+        return "nested too deeply" if self.depth > MAX_DEPTH else ""
 
 
 def read_text(path: Path) -> str:
@@ -130,9 +137,6 @@ def plain(node: yaml.Node, faults: list[Fault], path: tuple[str, ...] = ()) -> A
 def _plain_mapping(node: yaml.MappingNode, faults: list[Fault], path: tuple[str, ...]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            faults.append(Fault(key.start_mark, dotted(path), "a key must be plain text"))
-            continue
         here = (*path, key.value)
         if key.value in data:
             faults.append(Fault(key.start_mark, dotted(here), "the key is given twice"))
@@ -154,9 +158,7 @@ def assign(root: yaml.MappingNode, override: str) -> None:
     name, equals, text = (part.strip() for part in override.partition("="))
     keys, mark = name.split("."), whole(f"{OVERRIDE}{name}")
     if not equals or not all(keys):
-        raise refusal(
-            [Fault(whole(f"{OVERRIDE}{override}"), "", "expected KEY=VALUE, such as decision_ms=20")]
-        )
+        raise refusal([Fault(whole(f"{OVERRIDE}{override}"), "", "expected KEY=VALUE, such as decision_ms=20")])
     value = compose(text or "null", mark.name)
     node = root
     for depth, key in enumerate(keys[:-1]):

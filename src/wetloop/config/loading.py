@@ -56,11 +56,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SessionConfi
 def parse_config(text: str, name: str, overrides: Sequence[str] = ()) -> SessionConfig:
     """Return the configuration in a YAML text; ``name`` is the file it came from and is used in messages."""
     root = compose_mapping(text, name)
-    faults: list[Fault] = []
-    _expand(root, faults)
+    _expand(root)
     for override in overrides:
         assign(root, override)
-        _expand(root, faults)
+        _expand(root)
+    faults: list[Fault] = []
+    _find_inputs(root, faults)
     return _validated(plain(root, faults), root, faults)
 
 
@@ -85,31 +86,41 @@ def to_yaml(config: SessionConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _expand(root: yaml.MappingNode, faults: list[Fault]) -> None:
-    """Write out what is short: ``rig: FILE``, ``encoder: none``, relative paths of input files."""
+def _expand(root: yaml.MappingNode) -> None:
+    """Write out what is short: ``encoder: none``, and ``rig: FILE`` if the file is there."""
     for key, node in [(k.value, v) for k, v in root.value]:
         if key in CHOICES and _is_text(node):
             replace(root, key, mapping_node({"kind": node}, node.start_mark))
         elif key == "rig" and _is_text(node):
-            path = _input_path(node, "rig", faults)
-            replace(root, key, compose_mapping(read_text(path) if path else "", str(path)))
-        elif key == "source" and isinstance(node, yaml.MappingNode):
-            _expand_source(node, faults)
+            path = _input_path(node)
+            if isinstance(path, Path):
+                replace(root, key, compose_mapping(read_text(path), str(path)))
 
 
-def _expand_source(source: yaml.MappingNode, faults: list[Fault]) -> None:
-    found = entry(source, "path")
-    if found and _is_text(found[1]):
-        path = _input_path(found[1], "source.path", faults)
-        replace(source, "path", text_node(str(path), found[1].start_mark))
+def _find_inputs(root: yaml.MappingNode, faults: list[Fault]) -> None:
+    """Make ``source.path`` absolute; a file that cannot be found is a fault, here or of ``rig``."""
+    source, rig = entry(root, "source"), entry(root, "rig")
+    found = entry(source[1], "path") if source else None
+    if source and found and _is_text(found[1]):
+        path = _input_path(found[1])
+        if isinstance(source[1], yaml.MappingNode) and isinstance(path, Path):
+            replace(source[1], "path", text_node(str(path), found[1].start_mark))
+        else:
+            faults.append(Fault(found[1].start_mark, "source.path", str(path)))
+    if rig and _is_text(rig[1]):
+        faults.append(Fault(rig[1].start_mark, "rig", str(_input_path(rig[1]))))
+        replace(root, "rig", mapping_node({}, rig[1].start_mark))
 
 
 def _is_text(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
 
 
-def _input_path(node: yaml.Node, field: str, faults: list[Fault]) -> Path | None:
-    """Return an input's path: in the current folder if it is there, else beside the file that names it."""
+def _input_path(node: yaml.Node) -> Path | str:
+    """Return the path of an input, or why there is none.
+
+    It is looked for in the current folder, then beside the file that names it.
+    """
     try:
         here = Path(node.value).expanduser()
         beside = Path(node.start_mark.name).parent / here
@@ -117,10 +128,9 @@ def _input_path(node: yaml.Node, field: str, faults: list[Fault]) -> Path | None
         if path.exists():
             return path.resolve()
         looked = dict.fromkeys(str(p.resolve()) for p in (here, path))
-        faults.append(Fault(node.start_mark, field, f"no such file: {' or '.join(looked)}"))
     except (OSError, ValueError, RuntimeError) as error:
-        faults.append(Fault(node.start_mark, field, f"is no usable path: {error}"))
-    return None
+        return f"is no usable path: {error}"
+    return f"no such file: {' or '.join(looked)}"
 
 
 def _validated(data: dict[str, Any], root: yaml.Node, faults: list[Fault]) -> SessionConfig:

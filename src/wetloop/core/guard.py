@@ -129,12 +129,16 @@ class StimGuard:
     def charges_nc(self, pulse: Pulse) -> tuple[float, float]:
         """Return the absolute charge of both phases, nC; for voltage pulses V / R x t is an upper bound."""
         scale = 1e-3 if pulse.unit == "uA" else 1e-3 / self.info.access_resistance_kohm
-        return abs(pulse.first_amplitude) * pulse.first_us * scale, abs(pulse.second_amplitude) * pulse.second_us * scale
+        return abs(pulse.first_amplitude) * pulse.first_us * scale, abs(
+            pulse.second_amplitude
+        ) * pulse.second_us * scale
 
     def faults(self, pattern: Pattern) -> list[str]:
         """Return every limit that the pattern breaks, as sentences; none if it may be delivered."""
         pulse, fields = pattern.pulse, ("first_amplitude", "first_us", "second_amplitude", "second_us", "interphase_us")
-        odd = [f"{f} is {getattr(pulse, f)}, not a finite number" for f in fields if not math.isfinite(getattr(pulse, f))]
+        odd = [
+            f"{f} is {getattr(pulse, f)}, not a finite number" for f in fields if not math.isfinite(getattr(pulse, f))
+        ]
         if pulse.unit != self.info.unit:
             odd.append(f"unit is {pulse.unit}, but {self.info.name} stimulates in {self.info.unit}")
         return odd or [*self._shape_faults(pulse), *self._charge_faults(pulse), *self._channel_faults(pattern.channels)]
@@ -163,7 +167,8 @@ class StimGuard:
         if most > limits.max_charge_nc:
             yield f"charge per phase {most:.4g} nC is over the limit of {limits.max_charge_nc:g} nC"
         if density > limits.max_charge_density_uc_cm2:
-            yield f"charge density {density:.4g} uC/cm2 is over the limit of {limits.max_charge_density_uc_cm2:g} uC/cm2"
+            limit = limits.max_charge_density_uc_cm2
+            yield f"charge density {density:.4g} uC/cm2 is over the limit of {limit:g} uC/cm2"
         if net > limits.max_imbalance:
             yield f"charge imbalance {net:.4g} is over the limit of {limits.max_imbalance:g} (a fraction of one phase)"
 

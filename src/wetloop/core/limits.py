@@ -1,8 +1,8 @@
 """What stimulation may never exceed.
 
 Limits come from three layers (driver, rig file, session). The tightest value of each wins, so a session can only
-tighten. Charge limits follow the electrochemistry of the electrode, not the excitability of the tissue: at the size of a
-MEA contact the Shannon criterion never binds (k of a 1 uA, 200 us pulse on a 30 um disc is -2.25).
+tighten. Charge limits follow the electrochemistry of the electrode, not the excitability of the tissue: at the size of
+a MEA contact the Shannon criterion never binds (k of a 1 uA, 200 us pulse on a 30 um disc is -2.25).
 """
 
 from __future__ import annotations

@@ -37,9 +37,9 @@ class ProbeConfig(_Model):
 class NetworkConfig(_Model):
     """Cells and synapses.
 
-    The values were found by random search and refinement on four cultures so that the spikes at 59 electrodes agree with
-    mouse cortical cultures at DIV 20-22 (Charlesworth et al. 2015): rates, network bursts and share of spikes in them.
-    Potentials are in mV above rest; a weight is the peak drive of a synapse, about eight times the peak of its potential.
+    The values were found by random search and refinement on four cultures so that the spikes at 59 electrodes agree
+    with mouse cortical cultures at DIV 20-22 (Charlesworth et al. 2015): rates, network bursts, share of spikes in
+    them. Potentials are in mV above rest; a weight is the peak drive of a synapse: eight times the peak of its EPSP.
     """
 
     excitatory_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
@@ -241,6 +241,7 @@ class CultureConfig(SimulatedRigConfig):
         return self
 
     def build(self, seed: int) -> SimulatedCulture:
+        """Return the culture; the session's seed decides its noise."""
         from wetloop.culture.rig import SimulatedCulture
 
         return SimulatedCulture(self, seed)
@@ -254,6 +255,7 @@ class PoissonConfig(SimulatedRigConfig):
     """Spikes per channel, Hz; by default the mean rate of an electrode in cortex at DIV 20-22."""
 
     def build(self, seed: int) -> PoissonSource:
+        """Return the source."""
         from wetloop.culture.poisson import PoissonSource
 
         return PoissonSource(self, seed)

@@ -91,17 +91,16 @@ def wire(config: NetworkConfig, cells: Cells, rng: np.random.Generator) -> tuple
     return targets, delay, np.minimum(weight, config.weight_max_mv)
 
 
-def build_network(
-    config: CultureConfig, cells: Cells, rng: np.random.Generator, noise: np.random.Generator
-) -> Network:
-    """Return the network at rest, ``settle_s`` before its first sample; ``rng`` makes the culture, ``noise`` its days."""
+def build_network(config: CultureConfig, cells: Cells, rng: np.random.Generator, noise: np.random.Generator) -> Network:
+    """Return the network, ``settle_s`` before its first sample; ``rng`` makes the culture, ``noise`` its days."""
     c, n, slot = config.network, cells.n_slots, cells.slot
     targets, delay, weight = wire(c, cells, rng)
     landing = np.zeros((n, c.synapses_per_cell), np.int32)
     weight_mv = np.zeros(landing.shape, np.float32)
     landing[slot], weight_mv[slot] = delay * n + slot[targets], weight
     bias, threshold = np.zeros(n, np.float32), np.full(n, np.inf, np.float32)
-    bias[slot] = rng.normal(c.bias_mv, c.bias_spread_mv, config.cells) + np.where(cells.excitatory, 0, c.bias_inhibitory_mv)
+    mean_mv = c.bias_mv + np.where(cells.excitatory, 0.0, c.bias_inhibitory_mv)
+    bias[slot] = rng.normal(mean_mv, c.bias_spread_mv)
     threshold[slot] = rng.normal(c.threshold_mv, c.threshold_spread_mv, config.cells)
     state = np.zeros((6, n), np.float32)
     state[V, slot], state[RESOURCE] = rng.uniform(0, 10, config.cells), 1
@@ -140,7 +139,11 @@ def _network_core(config: CultureConfig, cells: Cells, noise: np.random.Generato
     core["drift_decay"] = _decay(c.drift_tau_ms)
     core["drift_step_mv"] = c.drift_mv * np.sqrt(1 - _decay(c.drift_tau_ms) ** 2)
     core["membrane_e"], core["membrane_i"] = _decay(c.membrane_tau_e_ms), _decay(c.membrane_tau_i_ms)
-    core["ampa"], core["slow"], core["gaba"] = _decay(c.ampa_tau_ms), _decay(c.slow_tau_ms), _decay(c.gaba_tau_ms)
+    core["ampa"], core["slow"], core["gaba"] = (
+        _decay(c.ampa_tau_ms),
+        _decay(c.slow_tau_ms),
+        _decay(c.gaba_tau_ms),
+    )
     core["adaptation"], core["recovery"] = _decay(c.adaptation_tau_ms), 1 - _decay(c.depression_tau_ms)
     core["slow_share"], core["adaptation_mv"] = c.slow_share, c.adaptation_mv
     core["depression_share"], core["mini_mv"] = c.depression_share, c.mini_mv / _decay(c.ampa_tau_ms)
@@ -152,7 +155,11 @@ def _decay(tau_ms: float) -> float:
 
 
 def build_electrodes(
-    config: CultureConfig, cells: Cells, electrodes_um: Floats, rng: np.random.Generator, noise: np.random.Generator
+    config: CultureConfig,
+    cells: Cells,
+    electrodes_um: Floats,
+    rng: np.random.Generator,
+    noise: np.random.Generator,
 ) -> Electrodes:
     """Return what the electrodes see: amplitudes halve every ``half_distance_um``."""
     c, frame, n_channels = config.electrodes, config.frame_samples, len(electrodes_um)
@@ -191,7 +198,8 @@ def template(sampling_frequency: float) -> npt.NDArray[np.float32]:
     """Return an extracellular waveform of 1.5 ms: a negative peak of -1 at 0.3 ms, then a slow positive phase."""
     t_ms = np.arange(round(1.5 * sampling_frequency / 1000)) * 1000 / sampling_frequency
     wave = 0.35 * np.exp(-(((t_ms - 0.7) / 0.25) ** 2)) - np.exp(-(((t_ms - 0.3) / 0.12) ** 2))
-    return (wave / -wave.min()).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (wave / -wave.min()).astype(np.float32)
+    return scaled
 
 
 def build_carry(config: CultureConfig, n_channels: int) -> Carry:
@@ -202,9 +210,13 @@ def build_carry(config: CultureConfig, n_channels: int) -> Carry:
 
 
 def build_state(
-    config: CultureConfig, cells: Cells, electrodes_um: Floats, rng: np.random.Generator, noise: np.random.Generator
+    config: CultureConfig,
+    cells: Cells,
+    electrodes_um: Floats,
+    rng: np.random.Generator,
+    noise: np.random.Generator,
 ) -> CultureState:
-    """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` all that changes from day to day."""
+    """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` what changes by the day."""
     return CultureState(
         build_network(config, cells, rng, noise),
         build_electrodes(config, cells, electrodes_um, rng, noise),

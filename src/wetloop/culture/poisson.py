@@ -1,4 +1,4 @@
-"""A rig whose channels spike at random: no culture, nothing to answer."""
+"""A rig whose channels spike at random: no culture, nothing that could answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from wetloop.kernels.poisson import draw_spikes
 from wetloop.kernels.records import SPIKE
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from wetloop.core.guard import PatternTable
     from wetloop.culture.config import PoissonConfig
 
-NOMINAL_UV = -58.0
-"""Amplitude that every spike is given, uV."""
+AMPLITUDE_UV = -58.0
+"""What every spike is given."""
+ROOM = 256
 
 
 class PoissonSource:
@@ -34,17 +37,45 @@ class PoissonSource:
     def __init__(self, config: PoissonConfig, seed: int) -> None:
         self.info = rig_info(config, Signal.SPIKES, 1.0, reacts=False)
         self._seed = int(seeded(seed, "poisson").integers(1 << 63))
-        self._interval = config.sampling_frequency_hz / config.rate_hz
-        self._next = np.zeros(self.info.n_channels)
-        self._drawn = np.zeros(self.info.n_channels, np.int64)
-        self._start = 0
-        self._room = 64
-        draw_spikes(self._seed, self._interval, self._next, self._drawn, 0, np.zeros(0, SPIKE), NOMINAL_UV)
+        self._interval_samples = config.sampling_frequency_hz / config.rate_hz
+        self._due = np.zeros(self.info.n_channels)
+        self._n_drawn = np.zeros(self.info.n_channels, np.int64)
+        self._start_sample = 0
 
     def open(self) -> None:
-        """Nothing to connect."""
+        """Draw the first spike of each channel."""
+        self._draw(0)
 
     def read(self) -> Block:
-        start, n = self._start, self.info.packet_samples
-        self._start += n
-        return Block(start, n, np.empty((n, 0), np.int16), self._spikes_until(self._start))
+        """Return the next packet."""
+        start, n = self._start_sample, self.info.packet_samples
+        self._start_sample += n
+        return Block(start, n, np.empty((n, 0), np.int16), self._draw(self._start_sample))
+
+    def prepare(self, table: PatternTable) -> None:
+        """Accept any table."""
+
+    def trigger(self, pattern: int, at_sample: int) -> None:
+        """Deliver nothing."""
+
+    def silence(self) -> None:
+        """Stay as silent as before."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def _draw(self, stop_sample: int) -> npt.NDArray[np.void]:
+        parts: list[npt.NDArray[np.void]] = []
+        while not parts or len(parts[-1]) == ROOM:
+            spikes = np.empty(ROOM, SPIKE)
+            n = draw_spikes(
+                self._seed,
+                self._interval_samples,
+                self._due,
+                self._n_drawn,
+                stop_sample,
+                AMPLITUDE_UV,
+                spikes,
+            )
+            parts.append(spikes[:n])
+        return np.concatenate(parts)

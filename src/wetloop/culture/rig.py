@@ -98,18 +98,22 @@ class SimulatedCulture:
         self._n_patterns = 0
 
     def stepper(self, engine: Engine, *, keep_samples: bool) -> Stepper:
+        """Return what runs culture and engine together."""
         from wetloop.culture.stepper import CultureStepper
 
         return CultureStepper(engine, self, keep_samples=keep_samples)
 
     def open(self) -> None:
+        """Let the network settle, up to its first sample."""
         while self._next_sample < 0:
             self._make(min(-self._next_sample, 100 * self.info.frame_samples))
 
     def read(self) -> Block:
+        """Simulate the next packet."""
         return self._make(self.info.packet_samples)
 
     def prepare(self, table: PatternTable) -> None:
+        """Work out what each pattern does to cells and amplifiers."""
         patterns = [pattern for _, pattern in table]
         self._n_patterns = len(patterns)
         network, electrodes = self.state.network, self.state.electrodes
@@ -126,6 +130,7 @@ class SimulatedCulture:
         )
 
     def trigger(self, pattern: int, at_sample: int) -> None:
+        """Plan a pulse; one whose sample is already simulated is refused."""
         if not 0 <= pattern < self._n_patterns:
             raise RigError(f"pattern {pattern} is not among the {self._n_patterns} that were prepared")
         decided = self._simulated_until(0)
@@ -137,9 +142,11 @@ class SimulatedCulture:
         insort(self._triggered, (at_sample, pattern))
 
     def silence(self) -> None:
+        """Forget all planned pulses."""
         self._triggered.clear()
 
     def close(self) -> None:
+        """Forget all planned pulses."""
         self._triggered.clear()
 
     def recruitment(self, pattern: Pattern) -> Floats:

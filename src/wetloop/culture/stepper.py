@@ -8,6 +8,7 @@ import numpy as np
 
 from wetloop.engine.advance import advance
 from wetloop.engine.rig import NO_SAMPLES
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.culture import make_packet, next_sample, simulated_until
 from wetloop.kernels.jit import kernel
 from wetloop.kernels.records import DELIVERED, PULSE, SPIKE
@@ -37,6 +38,10 @@ class CultureStepper:
         self._copy: Samples = np.zeros((0, n_channels), np.int16)
         self._kept: list[Samples] = []
 
+    def warm_up(self) -> None:
+        """Run no packet."""
+        self.run_until(self.start())
+
     def start(self) -> int:
         """Bind the culture's arrays, which ``prepare`` has completed by now."""
         self._handle = self._engine.handle(self._culture.state)
@@ -62,16 +67,14 @@ class CultureStepper:
 
 
 @kernel
-def run(
-    handle: Any, stop: int, packet: int, pulses: Records, samples: Samples, spikes: Records, copy: Samples
-) -> int:
+def run(handle: Any, stop: int, packet: int, pulses: Records, samples: Samples, spikes: Records, copy: Samples) -> int:
     """Make packets and advance the engine over them until ``stop``; return the rows copied to ``copy``."""
-    culture, n = handle.source, 0
+    engine, rings, culture, n = borrowed(handle.engine), borrowed(handle.rings), borrowed(handle.source), 0
     start = next_sample(culture)
     while start < stop:
-        n_pulses = take_due(handle.rings.pulses, simulated_until(culture, packet), pulses)
+        n_pulses = take_due(rings.pulses, simulated_until(culture, packet), pulses)
         n_spikes = make_packet(culture, pulses, n_pulses, packet, samples, spikes)
-        advance(handle.engine, handle.rings, start, packet, 0, samples, spikes[:n_spikes], start + packet)
+        advance(engine, rings, start, packet, 0, samples, spikes[:n_spikes], start + packet)
         if copy.shape[0] > 0:
             for t in range(packet):
                 for c in range(samples.shape[1]):

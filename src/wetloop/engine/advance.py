@@ -4,8 +4,8 @@ Everything periodic happens at the ends of frames, an absolute grid of 1 ms of s
 packets of any size give the same spikes and pulses. The *frontier* is the sample before which every pulse is decided: a
 frame that ends at e moves it to e + lead, and a pulse asked for before it is late.
 
-``advance`` has four inputs: the state, the block, the commands in effect, and the newest sample that the rig had reached.
-All four are recorded; host times are written and never read.
+``advance`` has four inputs: the state, the block, the commands in effect, and the newest sample that the rig had
+reached. All four are recorded; host times are written and never read.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ def advance(
 ) -> None:
     """Take the block [start, start + n_samples): blank, detect, report spikes, decide pulses.
 
-    ``samples`` int16 (n_samples, n_channels) where the rig gives samples, else empty; ``spikes`` SPIKE records ordered by
-    ``known_sample``, none where the rig gives samples.
+    ``samples`` int16 (n_samples, n_channels) where the rig gives samples, else empty; ``spikes`` SPIKE records ordered
+    by ``known_sample``, none where the rig gives samples. A block without samples changes nothing.
     """
+    if n_samples == 0:
+        return
     core, begun = s.core[0], now_ns()
     apply_commands(s, r.commands)
     core.newest = newest
@@ -56,7 +58,13 @@ def advance(
     i = reserve(r.blocks)
     if i >= 0:
         b = r.blocks.slots[i]
-        b.start_sample, b.n_samples, b.lost_samples, b.serial, b.newest_sample = start, n_samples, lost, core.serial, newest
+        b.start_sample, b.n_samples, b.lost_samples, b.serial, b.newest_sample = (
+            start,
+            n_samples,
+            lost,
+            core.serial,
+            newest,
+        )
         b.start_ns, b.n_spikes, b.n_pulses, b.done_ns = begun, n_spikes, n_pulses, now_ns()
         commit(r.blocks)
 

@@ -98,7 +98,8 @@ def _entries(name: str, rate_hz: float, unlimited: int) -> int:
         return unlimited
     if not 1 <= rate_hz <= MOST_TIMES:
         raise GuardError(
-            f"{name} {rate_hz:g} Hz is outside 1 to {MOST_TIMES} Hz: list an electrode in forbidden_channels to switch it off"
+            f"{name} {rate_hz:g} Hz is outside 1 to {MOST_TIMES} Hz: "
+            "list an electrode in forbidden_channels to switch it off"
         )
     return math.floor(rate_hz)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wetloop.engine.advance import advance
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.handle import bind
 from wetloop.kernels.jit import kernel
-from wetloop.kernels.records import ARMED, COMMAND, DISARMED, FATES, KINDS, LEASE, RUNNING, STATE, STATES, VOICE
+from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
 from wetloop.kernels.rings import DROPPED, ENGINE, FIRST_TAIL, HEAD, RECORDER, SESSION, STIMULATOR, TAIL_STEP
 
 if TYPE_CHECKING:
@@ -121,4 +122,4 @@ def advance_block(
     handle: Any, start: int, n_samples: int, lost: int, samples: Samples, spikes: Records, newest: int
 ) -> None:
     """Unbind the handle and advance."""
-    advance(handle.engine, handle.rings, start, n_samples, lost, samples, spikes, newest)
+    advance(borrowed(handle.engine), borrowed(handle.rings), start, n_samples, lost, samples, spikes, newest)

@@ -8,6 +8,7 @@ import numpy as np
 
 from wetloop.engine.advance import advance
 from wetloop.engine.rig import NO_SAMPLES
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.jit import kernel
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class RecordedBlocks:
         else:
             self._spikes = spikes[:0]
             self._edges = np.zeros(len(blocks) + 1, np.int64)
+
+    def warm_up(self) -> None:
+        """Feed nothing."""
+        feed(self._handle, self._blocks, self._edges, self._spikes, self._rows, 0, 0, 0)
 
     def start(self) -> int:
         """Return the first recorded sample."""
@@ -114,11 +119,12 @@ def feed(
     last: int,
 ) -> None:
     """Advance over the blocks [first, last); their samples begin at ``row``."""
+    engine, rings = borrowed(handle.engine), borrowed(handle.rings)
     for k in range(first, last):
         b = blocks[k]
         stop = row + b.n_samples if samples.shape[0] > 0 else row
         advance(
-            handle.engine, handle.rings, b.start_sample, b.n_samples, b.lost_samples, samples[row:stop],
+            engine, rings, b.start_sample, b.n_samples, b.lost_samples, samples[row:stop],
             spikes[edges[k] : edges[k + 1]], b.newest_sample,
         )  # fmt: skip
         row = stop

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, runtime_checkable
 import numpy as np
 
 from wetloop.core.errors import GuardError
-from wetloop.core.types import SpikeBatch, Tick
-from wetloop.kernels.records import ARMED, DELIVERED, DISARMED, RUNNING
+from wetloop.core.types import Block, SpikeBatch, Tick
+from wetloop.kernels.records import ARMED, DELIVERED, DISARMED, RUNNING, SPIKE
 from wetloop.kernels.state import N_VOICES
 
 if TYPE_CHECKING:
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from wetloop.core.clock import Pace
     from wetloop.core.guard import PatternTable
     from wetloop.core.protocols import Source, Stimulator
-    from wetloop.core.types import Block, Samples, StimProgram
+    from wetloop.core.types import Samples, StimProgram
     from wetloop.engine.engine import Engine
 
 
 class Stepper(Protocol):
     """Moves source and engine forward together."""
+
+    def warm_up(self) -> None:
+        """Compile or load everything that a step needs; called before anything is opened."""
 
     def start(self) -> int:
         """Return the first sample, once the rig is open."""
@@ -52,6 +55,11 @@ class BlockStepper:
         self._next = 0
         self._first: Block | None = None
         self._kept: list[Samples] = []
+
+    def warm_up(self) -> None:
+        """Advance over nothing."""
+        info = self._source.info
+        self._engine.advance(Block(0, 0, np.zeros((0, info.n_channels), np.int16), np.zeros(0, SPIKE)), 0)
 
     def start(self) -> int:
         """Read the first block, which tells where the rig's clock stands."""
@@ -115,7 +123,8 @@ class Devices:
             if isinstance(source, CompiledSource)
             else BlockStepper(engine, source, stimulator, keep_samples=keep_samples)
         )
-        self.start, self.run_until, self.samples = stepper.start, stepper.run_until, stepper.samples
+        self.warm_up, self.start = stepper.warm_up, stepper.start
+        self.run_until, self.samples = stepper.run_until, stepper.samples
         self.prepare, self.silence = stimulator.prepare, stimulator.silence
 
     def open(self) -> None:
@@ -133,6 +142,10 @@ class Rig:
 
     def __init__(self, engine: Engine, hardware: Hardware, table: PatternTable, plan: Plan, pace: Pace) -> None:
         self.engine, self._hardware, self._table, self._plan, self._pace = engine, hardware, table, plan, pace
+
+    def warm_up(self) -> None:
+        """Compile or load the kernels, so that nothing is compiled while a culture waits."""
+        self._hardware.warm_up()
 
     def __enter__(self) -> Self:
         """Connect, load the patterns, arm and run."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.electrodes import (
     Electrodes,
     add_artefacts,
@@ -15,7 +16,7 @@ from wetloop.kernels.electrodes import (
     render_samples,
 )
 from wetloop.kernels.jit import kernel
-from wetloop.kernels.network import Network, advance_network
+from wetloop.kernels.network import ZERO, Network, advance_network
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,9 +56,15 @@ class CultureState(NamedTuple):
 
 @kernel
 def step_ms(
-    state: CultureState, pulses: Records, n_pulses: int, samples: Samples, row: int, spikes: Records, n_spikes: int
+    state: CultureState,
+    pulses: Records,
+    n_pulses: int,
+    samples: Samples,
+    row: int,
+    spikes: Records,
+    n_spikes: int,
 ) -> int:
-    """Simulate the next millisecond.
+    """Simulate the next millisecond; a kernel that calls this in a loop should have borrowed the state.
 
     Parameters
     ----------
@@ -89,13 +96,13 @@ def step_ms(
 def next_sample(state: CultureState) -> int:
     """Return the first sample of the next packet."""
     core = state.network.core[0]
-    return core.ms * core.frame_samples - state.carry.core[0].n_samples
+    return int(core.ms * core.frame_samples - state.carry.core[0].n_samples)
 
 
 @kernel
 def simulated_until(state: CultureState, n_samples: int) -> int:
     """Return the sample up to which a packet of ``n_samples`` needs to know all pulses: the end of its last ms."""
-    frame = state.network.core[0].frame_samples
+    frame = int(state.network.core[0].frame_samples)
     return (next_sample(state) + n_samples + frame - 1) // frame * frame
 
 
@@ -114,36 +121,31 @@ def make_packet(
     spikes
         Room for one spike per channel and started millisecond.
     """
-    core, carry = state.network.core[0], state.carry.core[0]
-    done, first, n_spikes = np.int64(0), np.int64(0), np.int64(0)
+    state = borrowed(state)
+    core, held = state.network.core[0], state.carry
+    carry = held.core[0]
+    done, first, n_spikes = ZERO, ZERO, ZERO
     while done < n_samples:
         if carry.n_samples == 0:
             last = first
             while last < n_pulses and pulses[last].sample_index < (core.ms + 1) * core.frame_samples:
                 last += 1
-            fill_carry(state, pulses[first:], last - first)
+            carry.n_spikes = step_ms(state, pulses[first:], last - first, held.samples, ZERO, held.spikes, ZERO)
+            carry.n_samples, carry.first_spike = core.frame_samples, 0
             first = last
         n = min(carry.n_samples, n_samples - done)
-        n_spikes = deliver_carry(state, n, samples, done, spikes, n_spikes)
+        n_spikes = deliver_carry(held, core.ms * core.frame_samples, n, samples, done, spikes, n_spikes)
         done += n
-    return n_spikes
+    return int(n_spikes)
 
 
 @kernel
-def fill_carry(state: CultureState, pulses: Records, n_pulses: int) -> None:
-    """Simulate the next millisecond, to be delivered in one packet or several."""
-    carry, zero = state.carry.core[0], np.int64(0)
-    carry.n_spikes = step_ms(state, pulses, n_pulses, state.carry.samples, zero, state.carry.spikes, zero)
-    carry.n_samples = state.network.core[0].frame_samples
-    carry.first_spike = 0
-
-
-@kernel
-def deliver_carry(state: CultureState, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int) -> int:
-    """Move the next ``n`` samples of the carried millisecond, or their spikes, into a packet."""
-    carry, held = state.carry.core[0], state.carry
-    first = state.network.core[0].frame_samples - carry.n_samples
-    stop_sample = next_sample(state) + n
+def deliver_carry(
+    held: Carry, end_sample: int, n: int, samples: Samples, row: int, spikes: Records, n_spikes: int
+) -> int:
+    """Move the next ``n`` samples of the millisecond that ends at ``end_sample``, or their spikes, into a packet."""
+    carry = held.core[0]
+    first, stop_sample = held.samples.shape[0] - carry.n_samples, end_sample - carry.n_samples + n
     for t in range(n):
         for c in range(samples.shape[1]):
             samples[row + t, c] = held.samples[first + t, c]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Records = npt.NDArray[np.void]
     Samples = npt.NDArray[np.int16]
 
+LOWEST, HIGHEST = np.int32(-32768), np.int32(32767)
+
 ELECTRODES = np.dtype(
     [
         ("seed_sight", "<u8"), ("seed_noise", "<u8"), ("frame_samples", "<i8"), ("noise_uv", "<f8"),
@@ -27,7 +29,7 @@ ELECTRODES = np.dtype(
         ("artefact_samples", "<i8"), ("artefact_until", "<i8"),
     ]
 )  # fmt: skip
-"""Scalars of the electrodes; artefacts are over ``artefact_samples`` after a pulse, the last one at ``artefact_until``."""
+"""Scalars of the electrodes; artefacts last ``artefact_samples``, the last one until ``artefact_until``."""
 
 
 class Electrodes(NamedTuple):
@@ -73,7 +75,7 @@ class Electrodes(NamedTuple):
 
 @kernel
 def detect_spikes(e: Electrodes, net: Network, n_fired: int, start_sample: int, spikes: Records, n_spikes: int) -> int:
-    """Append the spikes that noise leaves over threshold, by time then channel; 1 ms apart on a channel, else they merge."""
+    """Append the spikes that noise leaves over threshold, by time then channel; within 1 ms on a channel they merge."""
     core, n_pairs = e.core[0], e.seen_uv.size
     order_by_time(e, net, n_fired)
     for f in range(n_fired):
@@ -111,7 +113,13 @@ def insert_spike(spikes: Records, n_spikes: int, at: int, channel: int, amplitud
     while j > 0 and spikes[j - 1].sample_index == at and spikes[j - 1].channel_index > channel:
         copy_spike(spikes, j, spikes, j - 1)
         j -= 1
-    spike = spikes[j]
+    put_spike(spikes, j, at, channel, amplitude_uv)
+
+
+@kernel
+def put_spike(spikes: Records, i: int, at: int, channel: int, amplitude_uv: float) -> None:
+    """Write ``spikes[i]``, known as it happens."""
+    spike = spikes[i]
     spike.sample_index = at
     spike.known_sample = at
     spike.channel_index = channel
@@ -150,8 +158,8 @@ def render_samples(e: Electrodes, start_sample: int, samples: Samples, row: int)
     for t in range(core.frame_samples):
         r = (start_sample + t) & mask
         for c in range(samples.shape[1]):
-            level = np.int32(e.bank[one + t, c]) + np.int32(e.bank[two + t, c]) + e.ahead[r, c]
-            samples[row + t, c] = min(max(level, -32768), 32767)
+            level: Any = np.int32(e.bank[one + t, c]) + np.int32(e.bank[two + t, c]) + e.ahead[r, c]
+            samples[row + t, c] = min(max(level, LOWEST), HIGHEST)
             e.ahead[r, c] = 0
 
 
@@ -166,8 +174,8 @@ def add_artefacts(e: Electrodes, start_sample: int, pulses: Records, n_pulses: i
                 e.artefact[c] += e.artefact_peak[pulses[q].pattern, c]
             q += 1
         for c in range(e.artefact.size):
-            level = np.int32(samples[row + t, c]) + np.int32(e.artefact[c])
-            samples[row + t, c] = min(max(level, -32768), 32767)
+            level: Any = np.int32(samples[row + t, c]) + np.int32(e.artefact[c])
+            samples[row + t, c] = min(max(level, LOWEST), HIGHEST)
             e.artefact[c] *= core.artefact_decay
     if core.artefact_until <= start_sample + core.frame_samples:
         for c in range(e.artefact.size):

@@ -40,6 +40,11 @@ if CACHE is not None:
     vars(numba.config)["CACHE_DIR"] = str(CACHE)
 
 
+def compiled() -> bool:
+    """Tell whether kernels of this version have been compiled on this machine before."""
+    return CACHE is not None and any(CACHE.rglob("*.nbi"))
+
+
 def kernel(function: F) -> F:
     """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible."""
     return cast("F", numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function))

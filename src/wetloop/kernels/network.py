@@ -7,7 +7,7 @@ the vector width with cells that cannot fire.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     Records = npt.NDArray[np.void]
 
 V, AMPA, SLOW, GABA, ADAPTATION, RESOURCE = range(6)
-"""Rows of ``Network.state``: membrane, excitation, slow excitation, inhibition, adaptation (mV), synaptic resource (1)."""
+"""Rows of ``Network.state``: membrane, fast and slow excitation, inhibition, adaptation (mV); synaptic resource."""
 
 QUANTILES = 4096
+ZERO: Any = np.int64(0)
+"""Not a literal: a kernel is compiled anew for each literal that it is called with."""
 TINY = np.float32(1e-20)
 """Stands for no input: a current that decays to exactly nothing would pass through slow subnormal numbers."""
 
@@ -102,13 +104,13 @@ def advance_network(net: Network, pulses: Records, n_pulses: int) -> int:
     drift = core.drift_mv * core.drift_decay + core.drift_step_mv * normal(core.seed_drift, core.ms)
     core.drift_mv = drift
     add_minis(net)
-    zero, n_e, n = np.int64(0), core.n_excitatory, np.int64(net.bias_mv.size)
-    n_fired = integrate(net, zero, n_e, core.membrane_e, np.float32(drift), zero)
-    n_fired = integrate(net, n_e, n, core.membrane_i, np.float32(0.0), n_fired)
+    n_e, n = core.n_excitatory, net.bias_mv.size
+    n_fired = integrate(net, ZERO, n_e, core.membrane_e, drift, ZERO)
+    n_fired = integrate(net, n_e, n, core.membrane_i, 0.0, n_fired)
     hold_refractory(net)
     for k in range(n_fired):
         net.offset[k] = np.int32(uniform(core.seed_time, core.ms * n + net.fired[k]) * core.frame_samples)
-        reset(net, np.int64(net.fired[k]))
+        reset(net, net.fired[k])
     for q in range(n_pulses):
         n_fired = recruit_cells(net, pulses[q].sample_index, pulses[q].pattern, n_fired)
     for k in range(n_fired):
@@ -139,7 +141,12 @@ def integrate(net: Network, first: int, stop: int, membrane: float, drift_mv: fl
     core, state, n = net.core[0], net.state, net.bias_mv.size
     excitation = (core.ms * n) % net.arriving.shape[1]
     inhibition = net.arriving.shape[1] + excitation
-    k_ampa, k_slow, k_gaba, k_adaptation = splat(core.ampa), splat(core.slow), splat(core.gaba), splat(core.adaptation)
+    k_ampa, k_slow, k_gaba, k_adaptation = (
+        splat(core.ampa),
+        splat(core.slow),
+        splat(core.gaba),
+        splat(core.adaptation),
+    )
     k_recovery, k_membrane, share = splat(core.recovery), splat(membrane), splat(core.slow_share)
     drift, tiny, one = splat(drift_mv), splat(TINY), splat(np.float32(1.0))
     for i in range(first, stop, LANES):
@@ -209,8 +216,8 @@ def recruit_cells(net: Network, sample_index: int, pattern: int, n_fired: int) -
                 net.fired[n_fired] = i
                 latency = np.int64((1.0 + u / chance) * frame) // 5
                 net.offset[n_fired] = min(pulse_offset + latency, frame - 1)
+                reset(net, net.fired[n_fired])
                 n_fired += 1
-                reset(net, np.int64(i))
     return n_fired
 
 

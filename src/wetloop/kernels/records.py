@@ -11,9 +11,7 @@ Record: TypeAlias = Any
 
 NEVER = np.int64(1) << np.int64(62)
 
-SPIKE = np.dtype(
-    [("sample_index", "<i8"), ("known_sample", "<i8"), ("channel_index", "<i4"), ("amplitude_uv", "<f4")]
-)
+SPIKE = np.dtype([("sample_index", "<i8"), ("known_sample", "<i8"), ("channel_index", "<i4"), ("amplitude_uv", "<f4")])
 """A detected spike: its peak, when it became known (peak search over), where, and the (negative) peak in uV."""
 
 COMMAND = np.dtype(
@@ -35,11 +33,12 @@ PULSE = np.dtype(
 
 BLOCK = np.dtype(
     [
-        ("start_sample", "<i8"), ("n_samples", "<i4"), ("lost_samples", "<i4"), ("serial", "<i8"), ("newest_sample", "<i8"),
-        ("arrival_ns", "<i8"), ("start_ns", "<i8"), ("done_ns", "<i8"), ("n_spikes", "<i4"), ("n_pulses", "<i4"),
+        ("start_sample", "<i8"), ("n_samples", "<i4"), ("lost_samples", "<i4"), ("serial", "<i8"),
+        ("newest_sample", "<i8"), ("arrival_ns", "<i8"), ("start_ns", "<i8"), ("done_ns", "<i8"),
+        ("n_spikes", "<i4"), ("n_pulses", "<i4"),
     ]
 )  # fmt: skip
-"""One call of ``advance``: the block, the newest command in effect, the newest sample the rig had reached, host times."""
+"""One call of ``advance``: the block, the command in effect, the newest sample the rig had reached, host times."""
 
 VOICE, LEASE, STATE = range(3)
 """Actions of a COMMAND; each renews the lease."""
@@ -57,7 +56,7 @@ FATES = (
     "refused_interval", "refused_rate", "refused_array_rate", "refused_electrodes",
     "refused_charge_second", "refused_charge_minute", "refused_charge_session",
 )  # fmt: skip
-"""What can become of a pulse. The first is delivery, those up to NOT_RUNNING are dropped, the others refused by the guard."""
+"""What can become of a pulse: delivered, dropped (up to NOT_RUNNING), or refused by the guard."""
 
 KINDS = ("sensory", "predictable", "random", "reflex")
 """Names of ``wetloop.core.types.Kind``."""

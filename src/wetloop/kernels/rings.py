@@ -1,8 +1,8 @@
 """Rings with one producer and several readers, used alike from Python and from compiled code.
 
-Control words (int64), each hot one on cache lines of its own: HEAD, slots ever committed; DROPPED, records refused because
-a reader had no room; one tail per reader, slots ever released, -1 where no reader is attached. A reader is never overrun:
-a full ring drops the newest record and counts it.
+Control words (int64), each hot one on cache lines of its own: HEAD, slots ever committed; DROPPED, records refused
+because a reader had no room; one tail per reader, slots ever released, -1 where no reader is attached. A reader is
+never overrun: a full ring drops the newest record and counts it.
 """
 
 from __future__ import annotations

@@ -6,26 +6,29 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wetloop.kernels.detection import Detector
 from wetloop.kernels.records import COMMAND, FATES, KINDS
-from wetloop.kernels.rings import Ring
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from wetloop.kernels.detection import Detector
+    from wetloop.kernels.rings import Ring
+
 N_VOICES, PENDING, CHARGE_BINS, WINDOWS, BLANKS = 64, 8, 16, 2, 1024
-"""Voices; settings that may wait in one voice; bins and lengths (1 s, 1 min) of charge windows; pulses kept for blanking."""
+"""Voices; settings that may wait in each; bins of a charge window; windows (1 s, 1 min); pulses kept for blanking."""
 
 CORE = np.dtype(
     [
-        ("frame", "<i8"), ("lead", "<i8"), ("blank", "<i8"), ("newest", "<i8"), ("frontier", "<i8"), ("next_due", "<i8"),
-        ("lease_until", "<i8"), ("serial", "<i8"), ("state", "<i8"), ("lost", "<i8"), ("n_blanks", "<i8"),
-        ("overflows", "<i8"), ("refused_second", "<i8"), ("refused", "<i8"), ("trip_refused", "<i8"),
+        ("frame", "<i8"), ("lead", "<i8"), ("blank", "<i8"), ("newest", "<i8"), ("frontier", "<i8"),
+        ("next_due", "<i8"), ("lease_until", "<i8"), ("serial", "<i8"), ("state", "<i8"), ("lost", "<i8"),
+        ("n_blanks", "<i8"), ("overflows", "<i8"), ("refused_second", "<i8"), ("refused", "<i8"),
+        ("trip_refused", "<i8"),
     ]
 )  # fmt: skip
 LIMITS = np.dtype(
     [
-        ("min_interval", "<i8"), ("rate_window", "<i8"), ("array_window", "<i8"), ("overlap", "<i8"), ("max_electrodes", "<i8"),
+        ("min_interval", "<i8"), ("rate_window", "<i8"), ("array_window", "<i8"), ("overlap", "<i8"),
+        ("max_electrodes", "<i8"),
         ("charge_bin", "<i8", (WINDOWS,)), ("max_charge", "<f8", (WINDOWS,)), ("max_session_charge", "<f8"),
     ]
 )  # fmt: skip
@@ -47,8 +50,8 @@ ELECTRODE = np.dtype(
 class Guard(NamedTuple):
     """Dynamic limits and what has been delivered.
 
-    ``electrode_times`` (n_channels, rate) and ``array_times`` (rate,) hold the newest pulses in a ring: a window is full
-    exactly when the pulse that a new one would replace still lies in it.
+    ``electrode_times`` (n_channels, rate) and ``array_times`` (rate,) hold the newest pulses in a ring: a window is
+    full exactly when the pulse that a new one would replace still lies in it.
     """
 
     limits: npt.NDArray[np.void]

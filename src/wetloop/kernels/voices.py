@@ -1,7 +1,7 @@
 """Voices: numbered pulse trains, set in absolute samples, committed in order of time up to the frontier.
 
-A setting waits in its voice until its start; what runs goes on until then. So a plan made a decision ahead never opens a
-gap, and a rate code whose period changes at every decision keeps its phase.
+A setting waits in its voice until its start; what runs goes on until then. So a plan made a decision ahead never opens
+a gap, and a rate code whose period changes at every decision keeps its phase.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Columns:
         """Return the column with the index that gives each row a run of its values."""
         return [
             column,
-            VectorIndex(name=f"{column.name}_index", target=column, data=self.grows("u8", chunk_rows)),
+            VectorIndex(name=f"{column.name}_index", target=column, data=self.grows("u4", chunk_rows)),
         ]
 
     def table(self, table: Table, columns: Iterable[VectorData]) -> DynamicTable:
@@ -61,9 +61,7 @@ class Columns:
             **_named(columns),
         )
 
-    def events(
-        self, table: Table, columns: Iterable[VectorData], codes: Mapping[str, Sequence[str]]
-    ) -> EventsTable:
+    def events(self, table: Table, columns: Iterable[VectorData], codes: Mapping[str, Sequence[str]]) -> EventsTable:
         """Return a table of events; ``codes`` spells out the columns of codes."""
         named = _named(columns)
         return EventsTable(

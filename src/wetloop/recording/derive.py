@@ -1,4 +1,4 @@
-"""What a finished recording says twice, for other tools: units, rallies and conditions, from its own exact rows."""
+"""What a finished recording tells twice, for other tools: units, rallies, conditions, from its own rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Coverage:
 
 
 def write_derived(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
-    """Write units, episodes and conditions; ``spans`` is what was recorded without a gap, samples, shape (n, 2)."""
+    """Write units, episodes and conditions; ``spans`` are free of gaps, samples, shape (n_spans, 2)."""
     _write_units(file, header, spans)
     _write_trials(file, header)
     _write_epochs(file, header, spans)
@@ -71,20 +71,17 @@ def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) 
 
 def _write_trials(file: h5py.File, header: Header) -> None:
     """Write the episodes of the session."""
-    decisions = read_rows(file, schema.DECISIONS, schema.decision_dtype(0, 0))
+    n_rows = file[f"{schema.DECISIONS.path}/id"].shape[0]
+    decisions = read_rows(lambda where: file[where][:], schema.DECISIONS, schema.decision_dtype(0, 0), n_rows)
     found = episodes(decisions, header.event_names)
     columns = _interval_columns(found["start_sample"], found["stop_sample"], header)
-    _extend_all(
-        file[schema.TRIALS], columns | {"hits": found["hits"], "ended_by": found["ended_by"].astype(object)}
-    )
+    _extend_all(file[schema.TRIALS], columns | {"hits": found["hits"], "ended_by": found["ended_by"].astype(object)})
 
 
 def _write_epochs(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
     """Write the condition, from the first to the last sample recorded; none for a session without any."""
     columns = _interval_columns(spans[:1, 0], spans[-1:, 1], header)
-    _extend_all(
-        file[schema.EPOCHS], columns | {"condition": np.array([header.condition], object)[: len(spans)]}
-    )
+    _extend_all(file[schema.EPOCHS], columns | {"condition": np.array([header.condition], object)[: len(spans)]})
 
 
 def _interval_columns(

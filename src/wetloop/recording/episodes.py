@@ -21,8 +21,8 @@ EPISODE = np.dtype([("start_sample", "<i8"), ("stop_sample", "<i8"), ("hits", "<
 def episodes(decisions: Records, event_names: Sequence[str]) -> Records:
     """Return the episodes of a session, dtype ``EPISODE``.
 
-    An episode starts at the first playing decision after the last one ended. It ends at a decision that terminates or
-    truncates it or that reports a ``miss``; what is unfinished ends by the end of the session.
+    An episode starts at the first playing decision after the last one ended. It ends at a decision that
+    terminates or truncates it or that reports a ``miss``; what is unfinished ends by the end of the session.
     """
     if not len(decisions):
         return np.zeros(0, EPISODE)

@@ -76,14 +76,14 @@ class Header:
 
 
 def header_to_json(header: Header) -> str:
-    """Return the plain fields of the header; configuration, rig, layout, limits and patterns are texts of their own."""
+    """Return the plain fields of the header; the others are texts of their own (``documents``)."""
     apart = {"config_json", "info", "layout", "table", "limits"}
     plain = {f.name: getattr(header, f.name) for f in dataclasses.fields(header) if f.name not in apart}
     return json.dumps(plain | {"session_start": header.session_start.isoformat()}, default=dict)
 
 
 def info_to_json(info: RigInfo) -> str:
-    """Return the rig as JSON: the probe as probeinterface writes it, null for the gain of an unusable channel."""
+    """Return the rig as JSON: the probe as probeinterface has it, null as gain of an unusable channel."""
     plain = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
     gain = [None if math.isnan(value) else value for value in info.gain_uv.tolist()]
     changed = {

@@ -1,4 +1,4 @@
-"""Reads a recording with h5py alone; nothing is loaded before it is asked for, and nothing is ever written."""
+"""Reads a recording with h5py alone; nothing is loaded before it is asked for, nothing is written."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Recording:
 
     @cached_property
     def header(self) -> dict[str, Any]:
-        """Plain fields of ``Header``: identifier, session_start, description, seed, versions, names, condition, ..."""
+        """Plain fields of ``Header``: identifier, session_start, seed, versions, condition, names, ..."""
         fields: dict[str, Any] = json.loads(self._document("header"))
         return fields
 
@@ -116,8 +116,7 @@ class Recording:
 
     def column(self, table: schema.Table, name: str) -> npt.NDArray[Any]:
         """Return one column of a table, as it stands in the file."""
-        values: npt.NDArray[Any] = self._file[table.path][name][:]
-        return values
+        return self._values(f"{table.path}/{name}")
 
     def extent(self) -> tuple[int, int]:
         """Return the first sample and the end of what was recorded, from the first and the last block."""
@@ -128,70 +127,75 @@ class Recording:
 
     def episodes(self) -> Records:
         """Return the episodes (rallies), from the decisions; also of a recording that is not complete."""
-        rows = read_rows(self._file, schema.DECISIONS, schema.decision_dtype(0, 0))
+        rows = self._rows(schema.DECISIONS, schema.decision_dtype(0, 0))
         return episodes(rows, self.header["event_names"])
 
     def spikes(self) -> Records:
         """Return all spikes in the order in which they became known, dtype SPIKE."""
-        return read_rows(self._file, schema.SPIKES, SPIKE)
+        return self._rows(schema.SPIKES, SPIKE)
 
     def pulses(self) -> Records:
         """Return all pulses asked for, dtype PULSE."""
-        return read_rows(self._file, schema.PULSES, PULSE)
+        return self._rows(schema.PULSES, PULSE)
 
     def blocks(self) -> Records:
         """Return the timing of all blocks, dtype BLOCK."""
-        return read_rows(self._file, schema.BLOCKS, BLOCK)
+        return self._rows(schema.BLOCKS, BLOCK)
 
     def operator_commands(self) -> Records:
         """Return what the operator asked for, dtype COMMAND."""
-        return read_rows(self._file, schema.COMMANDS, COMMAND)
+        return self._rows(schema.COMMANDS, COMMAND)
 
     def decisions(self) -> Records:
         """Return all decisions with their actions and observations, dtype ``decision_dtype``."""
-        rows = read_rows(self._file, schema.DECISIONS, self.decision_dtype)
-        rows["action"] = self._file[f"{schema.ACTION}/data"][:]
-        rows["observation"] = self._file[f"{schema.OBSERVATION}/data"][:]
+        rows = self._rows(schema.DECISIONS, self.decision_dtype)
+        rows["action"] = self._values(f"{schema.ACTION}/data")
+        rows["observation"] = self._values(f"{schema.OBSERVATION}/data")
         return rows
 
     def pulse_parameters(self) -> Records:
         """Return what each pulse would deliver: amplitudes in the rig's unit, widths in us, charge in nC."""
         names = [column.name for column in schema.PULSE_PARAMETERS]
-        group = self._file[schema.PULSES.path]
-        rows = np.zeros(group["id"].shape[0], [(name, "<f4") for name in names])
+        rows = np.zeros(self.n_rows(schema.PULSES), [(name, "<f4") for name in names])
         for name in names:
-            rows[name] = group[name][:]
+            rows[name] = self.column(schema.PULSES, name)
         return rows
 
     def pulse_electrodes(self) -> list[npt.NDArray[np.int32]]:
         """Return the channels of each pulse."""
-        return _ragged(self._file[schema.PULSES.path], "electrodes")
+        return self._ragged(f"{schema.PULSES.path}/electrodes")
 
     @property
     def samples(self) -> h5py.Dataset | None:
-        """The raw samples as an h5py dataset, int16 of shape (n_samples, n_channels), where they were recorded."""
+        """The raw samples where they were recorded, int16 of shape (n_samples, n_channels), unread."""
         return self._file[f"{schema.RAW}/data"] if schema.RAW in self._file else None
 
     def unit_spikes(self) -> list[npt.NDArray[np.int64]]:
-        """Return the peaks of each channel as the units of a complete recording tell them, samples in order of time.
+        """Return the peaks of each channel as the units of a complete recording tell them, samples, sorted.
 
         They were derived from the spikes: a file in which the two differ was changed or damaged.
         """
         rate_hz = self.info.sampling_frequency
-        return [
-            np.rint(times_s * rate_hz).astype(np.int64)
-            for times_s in _ragged(self._file[schema.UNITS], "spike_times")
-        ]
+        return [np.rint(times_s * rate_hz).astype(np.int64) for times_s in self._ragged(f"{schema.UNITS}/spike_times")]
+
+    def _rows(self, table: schema.Table, dtype: np.dtype[np.void]) -> Records:
+        return read_rows(self._values, table, dtype, self.n_rows(table))
+
+    def _ragged(self, where: str) -> list[npt.NDArray[Any]]:
+        """Return each row's run of values."""
+        ends = self._values(f"{where}_index").astype(np.int64)
+        return np.split(self._values(where), ends)[:-1]
+
+    def _values(self, where: str) -> npt.NDArray[Any]:
+        try:
+            values: npt.NDArray[Any] = self._file[where][:]
+        except OSError as error:
+            raise RecordingError(f"{self.path}: {where} is damaged and cannot be read ({error})") from error
+        return values
 
     def _document(self, name: str) -> str:
         text: str = self._file[f"{schema.SCRATCH}/{name}"].asstr()[()]
         return text
-
-
-def _ragged(group: h5py.Group, name: str) -> list[npt.NDArray[Any]]:
-    """Return each row's run of values."""
-    ends = group[f"{name}_index"][:].astype(np.int64)
-    return np.split(group[name][:], ends)[:-1]
 
 
 def _open(path: Path) -> h5py.File:
@@ -218,7 +222,8 @@ def _check(path: Path, file: h5py.File) -> None:
         raise RecordingError(f"{path}: an HDF5 file, but not a Wetloop recording")
     if version > schema.FORMAT_VERSION:
         raise RecordingError(
-            f"{path}: format version {version} is newer than {schema.FORMAT_VERSION}, the newest known here: update Wetloop"
+            f"{path}: format version {version} is newer than {schema.FORMAT_VERSION}, the newest that this "
+            "version of Wetloop knows: update Wetloop"
         )
     missing = [where for where in _expected() if where not in file]
     if missing:

@@ -1,7 +1,7 @@
 """Where everything stands in a recording: every path, column, unit and code, in one place.
 
-A recording is NWB 2.x in HDF5. Exact integers (samples, serials, codes) are the truth; times in seconds are derived from
-them for other tools. A *table* is a group of equally long columns; rows are only ever appended.
+A recording is NWB 2.x in HDF5. Exact integers (samples, serials, codes) are the truth; times in seconds are
+derived from them for other tools. A *table* is a group of equally long columns; rows are only ever appended.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SESSION_END = "session end"
 
 
 class Column(NamedTuple):
-    """One column: ``field`` names the field of the record that it stores exactly, empty where it is derived."""
+    """One column: ``field`` names the field of the record that it stores exactly, empty if derived."""
 
     name: str
     dtype: str
@@ -41,7 +41,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table that grows: ``chunk_rows`` is what HDF5 compresses and checks at once, about a few seconds of rows."""
+    """A table that grows: ``chunk_rows`` is what HDF5 compresses and checks at once."""
 
     path: str
     description: str
@@ -57,14 +57,14 @@ class Table(NamedTuple):
 def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
     """Return the record of one decision.
 
-    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the window's SPIKE records, ``events`` a bit
-    mask over the event names; samples are on the rig's clock.
+    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the window's SPIKE records,
+    ``events`` a bit mask over the event names; samples are on the rig's clock.
     """
     return np.dtype(
         [
             ("index", "<i8"), ("start_sample", "<i8"), ("stop_sample", "<i8"), ("serial", "<i8"),
-            ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"), ("truncated", "u1"),
-            ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
+            ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"),
+            ("truncated", "u1"), ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
             ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
         ]
     )  # fmt: skip
@@ -83,12 +83,10 @@ MEANINGS = {"kind": KINDS, "fate": FATES, "priority": tuple(p.name.lower() for p
 
 SPIKES = Table(
     "events/detected_spikes",
-    "Spikes detected while the session ran, unsorted, in the order in which they became known to the decoder.",
+    "Spikes detected while the session ran, unsorted, in the order in which they became known.",
     (
         Column("timestamp", "<f8", "Time of the peak, s: sample_index over the sampling frequency."),
-        Column(
-            "electrode", "<i4", "Row of the electrodes table, which is the channel index.", "channel_index"
-        ),
+        Column("electrode", "<i4", "Row of the electrodes table, which is the channel index.", "channel_index"),
         Column("amplitude_uv", "<f4", "Voltage at the peak, uV.", "amplitude_uv"),
         Column("sample_index", "<i8", "Peak on the rig's clock, samples.", "sample_index"),
         Column(
@@ -107,15 +105,13 @@ PULSE_PARAMETERS = (
     Column("interphase_us", "<f4", "Gap between the phases, us."),
     Column("second_amplitude", "<f4", "Signed amplitude of the second phase, {unit}."),
     Column("second_us", "<f4", "Width of the second phase, us."),
-    Column(
-        "charge_nc", "<f4", "Charge of the larger phase per electrode, nC; an upper bound for voltage pulses."
-    ),
+    Column("charge_nc", "<f4", "Charge of the larger phase per electrode, nC; an upper bound for voltage pulses."),
 )
 """What a pattern delivers; ``{unit}`` is the rig's unit of amplitude, mV or uA."""
 
 PULSES = Table(
     "events/stimulation",
-    "Every pulse that was asked for and what became of it; only those with fate 0 (delivered) reached the culture.",
+    "Every pulse that was asked for and its fate; only those with fate 0 (delivered) reached the culture.",
     (
         Column("timestamp", "<f8", "Start of the first phase, s: sample_index over the sampling frequency."),
         Column("electrodes", "<i4", "Rows of the electrodes table that were stimulated at once."),
@@ -125,9 +121,7 @@ PULSES = Table(
         Column("priority", "u1", f"The higher wins: {_enum(Priority)}.", "priority"),
         Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
         Column("serial", "<i8", "Serial of the command that set the voice.", "serial"),
-        Column(
-            "sample_index", "<i8", "Start of the first phase on the rig's clock, samples.", "sample_index"
-        ),
+        Column("sample_index", "<i8", "Start of the first phase on the rig's clock, samples.", "sample_index"),
         *PULSE_PARAMETERS,
     ),
     4096,
@@ -135,13 +129,11 @@ PULSES = Table(
 
 DECISIONS = Table(
     "processing/behavior/decisions",
-    "One row per decision of the closed loop; its action and observation are the same row of decoder and game_state.",
+    "One row per decision; its action and observation are the same row of decoder and game_state.",
     (
         Column("index", "<i8", "Number of the decision.", "index"),
         Column("start_sample", "<i8", "Start of the window, samples on the rig's clock.", "start_sample"),
-        Column(
-            "stop_sample", "<i8", "End of the half-open window, samples on the rig's clock.", "stop_sample"
-        ),
+        Column("stop_sample", "<i8", "End of the half-open window, samples on the rig's clock.", "stop_sample"),
         Column("serial", "<i8", "Newest command submitted to the engine.", "serial"),
         Column("n_spikes", "<i4", "Spikes that became known in the window.", "n_spikes"),
         Column("spikes_crc", "<u4", "CRC-32 of the window's spike records.", "spikes_crc"),
@@ -186,15 +178,11 @@ COMMANDS = Table(
         Column("priority", "<i4", f"The higher wins: {_enum(Priority)}.", "priority"),
         Column("update", "<i4", f"What becomes of a running train: {_enum(Update)}.", "update"),
         Column("timing", "<i4", f"When its pulses fall: {_enum(Timing)}.", "timing"),
-        Column(
-            "start_sample", "<i8", f"Start, samples; for a state, its code: {_codes(STATES)}.", "start_sample"
-        ),
+        Column("start_sample", "<i8", f"Start, samples; for a state, its code: {_codes(STATES)}.", "start_sample"),
         Column("stop_sample", "<i8", "End, samples.", "stop_sample"),
         Column("period_samples", "<f8", "Interval or mean interval of the train, samples.", "period_samples"),
         Column("seed", "<u8", "Seed of a random train.", "seed"),
-        Column(
-            "lease_until", "<i8", "Sample up to which the engine may stimulate unless renewed.", "lease_until"
-        ),
+        Column("lease_until", "<i8", "Sample up to which the engine may stimulate unless renewed.", "lease_until"),
     ),
     256,
 )

@@ -1,4 +1,4 @@
-"""Makes a new recording: valid NWB whose growing tables are still empty. Only this and ``columns`` use pynwb."""
+"""Makes a new recording: valid NWB with empty tables. Only this and ``columns`` use pynwb."""
 
 from __future__ import annotations
 
@@ -38,12 +38,14 @@ OBS_INTERVALS = Column("obs_intervals", "f8", "Start and end of each span withou
 ELECTRODES = Column("electrodes", "i4", "Rows of the electrodes table.")
 
 
-def write_skeleton(file: h5py.File, header: Header, filters: Mapping[str, Any], *, raw_samples: bool) -> None:
+def write_skeleton(
+    file: h5py.File, header: Header, filters: Mapping[str, Any], raw_filters: Mapping[str, Any] | None
+) -> None:
     """Write a recording without rows into an empty HDF5 file, which stays open.
 
-    ``filters`` are h5py's keywords for every column that grows.
+    ``filters`` are h5py's keywords for every column that grows, ``raw_filters`` those for raw samples, if there are any.
     """
-    nwb = _Skeleton(header, Columns(filters)).build(raw_samples=raw_samples)
+    nwb = _Skeleton(header, Columns(filters)).build(None if raw_filters is None else Columns(raw_filters))
     NWBHDF5IO(file=file, mode="w").write(nwb)
     for table in (schema.SPIKES, schema.PULSES):
         file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
@@ -59,7 +61,7 @@ class _Skeleton:
         self._make = make
         self._nwb = _new_file(header)
 
-    def build(self, *, raw_samples: bool) -> NWBFile:
+    def build(self, make_raw: Columns | None) -> NWBFile:
         """Add everything, in the order in which it refers to each other."""
         self._add_electrodes()
         self._add_stimulation()
@@ -69,15 +71,13 @@ class _Skeleton:
         self._add_derived()
         for name, text in documents(self._header).items():
             self._nwb.add_scratch(text, name=name, description=f"Wetloop: {name}, as JSON")
-        if raw_samples:
-            self._nwb.add_acquisition(self._raw())
+        if make_raw is not None:
+            self._nwb.add_acquisition(self._raw(make_raw))
         return self._nwb
 
     def _add_electrodes(self) -> None:
         info, layout = self._header.info, self._header.layout
-        device = self._nwb.create_device(
-            name=info.name, description=f"Rig at {info.sampling_frequency:g} Hz."
-        )
+        device = self._nwb.create_device(name=info.name, description=f"Rig at {info.sampling_frequency:g} Hz.")
         group = self._nwb.create_electrode_group(
             "array", description="Microelectrode array.", location="culture in vitro", device=device
         )
@@ -88,9 +88,7 @@ class _Skeleton:
             self._nwb.add_electrode(**place, channel_index=channel, role=role(layout, channel))
 
     def _add_stimulation(self) -> None:
-        module = self._nwb.create_processing_module(
-            "stimulation", "What could be delivered, and who asked for it."
-        )
+        module = self._nwb.create_processing_module("stimulation", "What could be delivered, and who asked for it.")
         patterns = self._patterns()
         module.add(patterns)
         module.add(self._table(schema.COMMANDS))
@@ -122,9 +120,7 @@ class _Skeleton:
 
     def _add_behavior(self) -> None:
         head = self._header
-        module = self._nwb.create_processing_module(
-            "behavior", "What the task showed, and what the culture did."
-        )
+        module = self._nwb.create_processing_module("behavior", "What the task showed, and what the culture did.")
         module.add(self._series(schema.OBSERVATION, "f4", head.n_observations, head.observation_names))
         module.add(self._series(schema.ACTION, "f8", head.n_actions, head.action_names))
         module.add(self._table(schema.DECISIONS))
@@ -142,9 +138,7 @@ class _Skeleton:
     def _add_derived(self) -> None:
         spans = [self._make.vector(column, FEW_ROWS) for column in INTERVAL]
         hits = self._make.vector(Column("hits", "i8", "Hits in the episode."), FEW_ROWS)
-        cause = self._make.text(
-            "ended_by", f"What ended it: miss, terminated, truncated or {schema.SESSION_END}."
-        )
+        cause = self._make.text("ended_by", f"What ended it: miss, terminated, truncated or {schema.SESSION_END}.")
         about = "Episodes (rallies) of the task; written when the session ends."
         self._nwb.trials = self._make.intervals(schema.TRIALS, about, [*spans, hits, cause])
         spans = [self._make.vector(column, FEW_ROWS) for column in INTERVAL]
@@ -160,7 +154,7 @@ class _Skeleton:
         columns = [times, observed, electrodes]
         return Units(
             name=schema.UNITS,
-            description="Unsorted multi-unit activity, one unit per electrode; written when the session ends.",
+            description="Unsorted multi-unit activity, one per electrode; written when the session ends.",
             electrode_table=self._nwb.electrodes,
             resolution=1 / self._header.info.sampling_frequency,
             id=self._make.grows("i8", FEW_ROWS),
@@ -168,17 +162,17 @@ class _Skeleton:
             colnames=[column.name for column in columns],
         )
 
-    def _raw(self) -> ElectricalSeries:
+    def _raw(self, make: Columns) -> ElectricalSeries:
         info = self._header.info
         return ElectricalSeries(
             name=leaf(schema.RAW),
             description="Samples as the rig delivered them; loop_timing names those that it lost.",
-            data=self._make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
+            data=make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
             electrodes=self._nwb.create_electrode_table_region(list(range(info.n_channels)), "All channels."),
             conversion=1e-6,
             channel_conversion=info.gain_uv,
             starting_time=0.0,
-            rate=info.sampling_frequency,
+            rate=float(info.sampling_frequency),
         )
 
     def _table(self, table: Table) -> DynamicTable:
@@ -211,14 +205,21 @@ class _Skeleton:
 
 
 def _new_file(header: Header) -> NWBFile:
+    culture = {
+        "subject_id": "culture",
+        "description": "Culture in vitro on a microelectrode array, or its simulation.",
+        "age": "P0D/",
+        "sex": "U",
+    }
     return NWBFile(
         session_description=header.description,
         identifier=header.identifier,
         session_start_time=header.session_start,
         session_id=header.identifier,
-        notes=f"Condition {header.condition}, seed {header.seed}. Configuration, rig, limits, patterns: see scratch.",
+        experiment_description=f"Closed loop with a culture of neurons; condition {header.condition}.",
+        notes="Configuration, rig, layout, limits, patterns and summary: JSON in scratch.",
         was_generated_by=[[name, version] for name, version in header.versions.items()],
-        subject=Subject(**header.subject) if header.subject else None,
+        subject=Subject(**(culture | dict(header.subject))),
     )
 
 

@@ -1,8 +1,10 @@
-"""The one open file behind a recording under way; it keeps HDF5 from crashing the process on a write error.
+"""The one open file behind a recording under way: what HDF5 writes is held back and committed at once.
 
-HDF5 that has been told of a failed write destroys the file, and often the process, when it is used or merely closed
-afterwards (disk full: 16 of 16 files unreadable). So HDF5 is never told: the first failure is kept for the owner of
-the file, and whatever HDF5 does from then on is discarded.
+HDF5 rewrites its file in place, so a process that dies in the middle of a flush leaves a torn file; and HDF5
+that has been told of a failed write destroys the file, and often the process, when it is used or merely
+closed afterwards. Here HDF5 writes into memory and never fails. ``commit`` first reserves the space, then
+copies everything to the file: a full disk is noticed before a byte has changed, and only a process killed
+during that copy can tear it.
 """
 
 from __future__ import annotations
@@ -17,19 +19,20 @@ if TYPE_CHECKING:
 
 
 class Storage:
-    """A file as h5py's ``fileobj`` driver wants it: ``seek``, ``tell``, ``readinto``, ``write``, ``truncate``, ``flush``.
+    """A file as h5py's ``fileobj`` driver wants it, with two additions: ``commit`` and ``close``.
 
-    A file that exists is refused with ``FileExistsError``. The lock is shared, as that of a reader: other tools may look
-    into the recording while it grows, but HDF5 lets nobody else write to it.
+    A file that exists is refused with ``FileExistsError``. The lock is shared, as that of a reader: other
+    tools may look into the recording while it grows, but HDF5 lets nobody else write to it.
     """
 
     def __init__(self, path: Path) -> None:
-        self.error: OSError | None = None
-        self._position = 0
-        self._size = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self._held: list[tuple[int, bytes]] = []
+        self._position = 0
+        self._size = 0
+        self._size_on_disk = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to ``offset`` from the start, the position or the end, and return the new position."""
@@ -41,8 +44,15 @@ class Storage:
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to ``size`` bytes from the position on."""
-        return b"" if self.error else os.pread(self._fd, self._size if size < 0 else size, self._position)
+        """Return up to ``size`` bytes from the position on, as if everything had been committed."""
+        start = self._position
+        stop = max(start, self._size if size < 0 else min(self._size, start + size))
+        data = bytearray(os.pread(self._fd, stop - start, start).ljust(stop - start, b"\0"))
+        for offset, held in self._held:
+            first, last = max(start, offset), min(stop, offset + len(held))
+            if first < last:
+                data[first - start : last - start] = held[first - offset : last - offset]
+        return bytes(data)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill ``buffer`` from the position on and return the number of bytes."""
@@ -51,44 +61,40 @@ class Storage:
         return len(data)
 
     def write(self, data: memoryview) -> int:
-        """Write all of ``data`` at the position; after the first failure, pretend to."""
-        if self.error is None:
-            try:
-                self._write_all(data)
-            except OSError as error:
-                self.discard(error)
+        """Hold ``data`` for the position."""
+        self._held.append((self._position, bytes(data)))
         self._size = max(self._size, self._position + len(data))
         return len(data)
 
     def truncate(self, size: int) -> int:
-        """Set the size of the file."""
-        if self.error is None:
-            try:
-                os.ftruncate(self._fd, size)
-            except OSError as error:
-                self.discard(error)
+        """Set the size of the file at the next commit."""
         self._size = size
         return size
 
     def flush(self) -> None:
-        """Do nothing: every write has already been handed to the operating system."""
+        """Do nothing: only ``commit`` touches the file."""
 
-    def discard(self, error: OSError) -> None:
-        """Leave the file on the disk as it is, whatever happens from now on."""
-        self.error = error
-        os.close(self._fd)
+    def commit(self) -> None:
+        """Bring everything held into the file; raises ``OSError``, mostly with the file as it was."""
+        growth = self._size - self._size_on_disk
+        if growth > 0:
+            os.posix_fallocate(self._fd, self._size_on_disk, growth)
+        for offset, data in self._held:
+            self._write_all(data, offset)
+        os.ftruncate(self._fd, self._size)
+        self._size_on_disk = self._size
+        self._held.clear()
+
+    def sync(self) -> None:
+        """Push everything committed to the disk."""
+        os.fsync(self._fd)
 
     def close(self) -> None:
-        """Push everything to the disk and let go; only HDF5 that is closed itself needs the file no more."""
-        if self.error is None:
-            try:
-                os.fsync(self._fd)
-            except OSError as error:
-                self.discard(error)
-            else:
-                os.close(self._fd)
+        """Let go of the file and of what is still held; HDF5 must have been closed before."""
+        os.close(self._fd)
 
-    def _write_all(self, data: memoryview) -> None:
-        done = 0
-        while done < len(data):
-            done += os.pwrite(self._fd, data[done:], self._position + done)
+    def _write_all(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._fd, view, offset)
+            view, offset = view[done:], offset + done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from wetloop.recording import schema
 from wetloop.recording.header import parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import h5py
     import numpy.typing as npt
@@ -28,12 +28,14 @@ def extend(dataset: h5py.Dataset, values: npt.NDArray[np.generic]) -> None:
     dataset[start:] = values
 
 
-def read_rows(file: h5py.File, table: Table, dtype: np.dtype[np.void]) -> Records:
-    """Return all rows of a table as records; fields that the table does not hold are 0."""
-    group = file[table.path]
-    rows = np.zeros(group["id"].shape[0], dtype)
+def read_rows(read: Callable[[str], npt.NDArray[Any]], table: Table, dtype: np.dtype[np.void], n_rows: int) -> Records:
+    """Return all rows of a table as records; fields that the table does not hold are 0.
+
+    ``read`` returns the values of a dataset.
+    """
+    rows = np.zeros(n_rows, dtype)
     for field, name in table.exact.items():
-        rows[field] = group[name][:]
+        rows[field] = read(f"{table.path}/{name}")
     return rows
 
 

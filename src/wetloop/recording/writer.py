@@ -1,23 +1,24 @@
 """Writes a recording while the session runs: arrays in, batch by batch; nothing else knows HDF5.
 
-Rows are gathered in memory and reach the file at ``flush``, so that between two flushes the file on the disk does not
-change: it can be opened at any time, and after a killed process, as it was at the last flush.
+Rows are gathered in memory and reach the file at ``flush``. Between two flushes the file on the disk does not
+change: it can be opened at any time, and after the process was killed, as it was at the last flush.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import derive, schema
-from wetloop.recording.tables import Tables, extend
 from wetloop.recording.storage import Storage
+from wetloop.recording.tables import Tables, extend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,13 +32,13 @@ FILTERS: dict[str, dict[str, Any]] = {
     "none": {"fletcher32": True},
     "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
 }
-"""Checked always, and readable by any HDF5 without plug-ins."""
+"""Of raw samples; tables are always compressed. Checked always, and readable by any HDF5 without plug-ins."""
 
 
 class Writer:
     """One recording under way; ends with ``finish`` or ``abort``.
 
-    After the first failure the file is left as it is on the disk, and every call raises the same ``RecordingError``.
+    After the first failure the file on the disk is left as it is, and every call raises ``RecordingError``.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Writer:
         header: Header,
         *,
         raw_samples: bool = False,
-        compression: Literal["none", "gzip"] = "gzip",
+        compression: Literal["none", "gzip"] = "none",
     ) -> None:
         self._path = Path(path)
         self._header = header
@@ -61,16 +62,22 @@ class Writer:
         self._started: set[str] = set()
         self._coverage = derive.Coverage()
         self._storage = _new_storage(self._path)
+        self._file = h5py.File(self._storage, "w")
+        self._open = True
+        atexit.register(self.abort)
+        from wetloop.recording.skeleton import write_skeleton
+
         with self._writing():
-            self._file = self._create(FILTERS[compression])
+            write_skeleton(self._file, header, FILTERS["gzip"], FILTERS[compression] if raw_samples else None)
             self._tables = Tables(self._file, header)
+            self._commit()
 
     @property
     def path(self) -> Path:
         """File of the recording."""
         return self._path
 
-    def append(  # noqa: PLR0913  (one keyword for each kind of row)
+    def append(
         self,
         *,
         spikes: Records | None = None,
@@ -82,10 +89,10 @@ class Writer:
     ) -> None:
         """Take in copies of any number of rows, of the types in ``wetloop.kernels.records``.
 
-        ``decisions`` are of ``schema.decision_dtype``; ``samples``, int16 of shape (n_samples, n_channels), are kept
-        where the recording was made for raw samples.
+        ``decisions`` are of ``schema.decision_dtype``; ``samples``, int16 of shape (n_samples, n_channels),
+        are kept where the recording was made for raw samples.
         """
-        self._refuse_after_failure()
+        self._refuse_unless_open()
         batches = (spikes, pulses, blocks, operator_commands, decisions)
         for table, rows in zip(self._dtypes, batches, strict=True):
             if rows is not None and len(rows):
@@ -98,47 +105,35 @@ class Writer:
 
     def flush(self) -> None:
         """Bring everything taken in so far into the file."""
-        self._refuse_after_failure()
+        self._refuse_unless_open()
         with self._writing():
             self._write_rows()
-            self._file.flush()
+            self._commit()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write what is left, the derived tables and the summary; mark the recording complete and close it."""
+        """Write what is left, the derived tables and the summary; mark the file complete and close it."""
         self.flush()
         with self._writing():
             derive.write_derived(self._file, self._header, self._coverage.spans)
             self._file[f"{schema.SCRATCH}/summary"][()] = json.dumps(summary, default=_plain)
-            self._file.flush()
-        with self._writing():
+            self._commit()
             self._file.attrs[schema.COMPLETE_ATTRIBUTE] = 1
-            self._file.close()
-            self._storage.close()
+            self._close()
 
     def abort(self) -> None:
-        """Write what is left and close, without the derived tables; never raises, and may be called at any time."""
-        with contextlib.suppress(RecordingError):
-            if self._file:
+        """Write what is left and close, without the derived tables; never raises, and may be called again."""
+        if self._open:
+            with contextlib.suppress(RecordingError):
                 self.flush()
                 with self._writing():
-                    self._file.close()
-                    self._storage.close()
-
-    def _create(self, filters: Mapping[str, Any]) -> h5py.File:
-        from wetloop.recording.skeleton import write_skeleton
-
-        file = h5py.File(self._storage, "w")
-        write_skeleton(file, self._header, filters, raw_samples=self._raw_samples)
-        file.flush()
-        return file
+                    self._close()
 
     def _take(self, table: Table, rows: Records) -> None:
         if rows.dtype != self._dtypes[table]:
             raise RecordingError(f"rows for {table.path} are of type {rows.dtype}, not {self._dtypes[table]}")
-        if table is schema.PULSES and not 0 <= rows["pattern"].min() <= rows["pattern"].max() < len(
-            self._header.table
-        ):
-            raise RecordingError(f"a pulse names a pattern outside the table of {len(self._header.table)}")
+        n_patterns = len(self._header.table)
+        if table is schema.PULSES and not 0 <= rows["pattern"].min() <= rows["pattern"].max() < n_patterns:
+            raise RecordingError(f"a pulse names a pattern outside the table of {n_patterns} patterns")
         self._rows[table].append(rows.copy())
         self._buffered_bytes += rows.nbytes
 
@@ -170,35 +165,46 @@ class Writer:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turn the first failure to write into a ``RecordingError``, and leave the file alone from then on."""
+        """Turn the first failure into a ``RecordingError``, and leave the file alone from then on."""
         try:
             yield
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            self._fail(error)
-        if self._storage.error is not None:
-            self._fail(self._storage.error)
+        except BaseException as error:
+            self._failure = (
+                f"{self._path}: writing failed and the recording stops here: {error}. "
+                "What was flushed before is still in the file; free some space or choose another disk"
+            )
+            self._let_go()
+            if isinstance(error, Exception):
+                raise RecordingError(self._failure) from error
+            raise
 
-    def _fail(self, error: Exception) -> NoReturn:
-        if self._storage.error is None:
-            self._storage.discard(OSError(str(error)))
-        self._failure = (
-            f"{self._path}: writing failed and the recording stops here: {error}. "
-            "What was flushed before is still in the file; free some space or choose another disk"
-        )
-        raise RecordingError(self._failure) from error
+    def _commit(self) -> None:
+        self._file.flush()
+        self._storage.commit()
 
-    def _refuse_after_failure(self) -> None:
-        if self._failure:
-            raise RecordingError(self._failure)
+    def _close(self) -> None:
+        self._file.close()
+        self._storage.commit()
+        self._storage.sync()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close HDF5 without committing; it must not outlive Python, whose ``Storage`` it calls."""
+        self._open = False
+        atexit.unregister(self.abort)
+        self._file.close()
+        self._storage.close()
+
+    def _refuse_unless_open(self) -> None:
+        if not self._open:
+            raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
 
 
 def _new_storage(path: Path) -> Storage:
     try:
         return Storage(path)
     except FileExistsError as error:
-        raise RecordingError(
-            f"{path}: a file of this name exists; recordings are never overwritten"
-        ) from error
+        raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
     except OSError as error:
         raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error
 

@@ -47,9 +47,7 @@ class Pong(gymnasium.Env[Vector, Vector]):
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Vector, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Vector, dict[str, Any]]:
         """Serve from the opposite wall at a random height and slope; a seed also centres the paddle."""
         super().reset(seed=seed, options=options)
         if seed is not None:
@@ -114,9 +112,7 @@ class Pong(gymnasium.Env[Vector, Vector]):
         return ("bounce",)
 
     def _random_vy(self) -> float:
-        slope = (
-            self.config.min_slope + (self.config.max_slope - self.config.min_slope) * self.np_random.random()
-        )
+        slope = self.config.min_slope + (self.config.max_slope - self.config.min_slope) * self.np_random.random()
         return self._speed * slope * (1 if self.np_random.random() < 0.5 else -1)
 
     def _observation(self) -> Vector:

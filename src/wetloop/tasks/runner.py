@@ -128,16 +128,12 @@ def action_converter(space: spaces.Space[Any]) -> tuple[Callable[[Action], Any],
 
         def to_index(action: Action) -> int:
             chosen = (
-                int(action.argmax())
-                if len(action) > 1
-                else min(n - 1, max(0, int((float(action[0]) + 1) * n / 2)))
+                int(action.argmax()) if len(action) > 1 else min(n - 1, max(0, int((float(action[0]) + 1) * n / 2)))
             )
             return first + chosen
 
         return to_index, (1, n)
-    raise ConfigError(
-        f"actions of the kind {space} cannot be played: the task needs a Box or Discrete action space"
-    )
+    raise ConfigError(f"actions of the kind {space} cannot be played: the task needs a Box or Discrete action space")
 
 
 def observation_converter(space: spaces.Space[Any]) -> tuple[Callable[[Any], Observation], int]:
@@ -146,9 +142,7 @@ def observation_converter(space: spaces.Space[Any]) -> tuple[Callable[[Any], Obs
         return lambda observation: np.asarray(observation, np.float32).ravel(), math.prod(space.shape)
     if not space.is_np_flattenable:
         raise ConfigError(f"observations of the kind {space} cannot be flattened to a vector: wrap the task")
-    return lambda observation: np.asarray(spaces.flatten(space, observation), np.float32), spaces.flatdim(
-        space
-    )
+    return lambda observation: np.asarray(spaces.flatten(space, observation), np.float32), spaces.flatdim(space)
 
 
 def _names(env: gymnasium.Env[Any, Any], what: str, n: int) -> tuple[str, ...]:
