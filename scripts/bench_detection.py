@@ -284,7 +284,8 @@ def main() -> None:
         *accuracy(),
     ]
     if as_json:
-        print(json.dumps([{**row._asdict(), "met": bool(row.met)} for row in rows], indent=1))
+        goals = [row.goal if np.isfinite(row.goal) else None for row in rows]
+        print(json.dumps([{**r._asdict(), "goal": g, "met": bool(r.met)} for r, g in zip(rows, goals, strict=True)]))
         return
     for row in rows:
         bound = "<=" if row.at_most else ">="
