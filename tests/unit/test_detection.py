@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy.signal import butter, sosfilt
+from scipy.stats import norm
 
 from wetloop.core.errors import ConfigError
 from wetloop.engine.detector import DetectionConfig, channel_slots, new_detector, noise_uv
 from wetloop.kernels.detection import detect, end_frame
-from wetloop.kernels.records import SPIKE
+from wetloop.kernels.records import NEVER, SPIKE
 
 FREQUENCY = 25_000
 FRAME = 25
 GAIN_UV = 0.5
 CONFIG = DetectionConfig(warm_up_ms=200)
+CLIPPED_MEAN = norm.expect(lambda z: min(abs(z), 1.5), lb=-8, ub=8)
 
 
 def run(detector, samples, start=0, room=100_000):
@@ -64,15 +69,16 @@ def reference(samples, settling_frames, config=CONFIG):
         rows = slice(frame * FRAME, (frame + 1) * FRAME)
         threshold[rows] = -config.threshold_sigma * sigma if frame >= config.warm_up_ms else -np.inf
         weight = max(1 / config.noise_ms, 1 / (max(0, frame - settling_frames) + 1))
-        measured = np.sqrt(np.pi / 2) * np.minimum(abs(y[rows]), config.threshold_sigma * sigma).mean(0)
+        measured = np.minimum(abs(y[rows]), 1.5 * sigma).mean(0) / CLIPPED_MEAN
         sigma = np.maximum(config.sigma_floor_uv, (1 - weight) * sigma + weight * measured)
     events = []
     for channel in range(y.shape[1]):
-        free = 0
+        known, last_uv = -NEVER, 0.0
         for t in np.flatnonzero(y[:, channel] < threshold[:, channel]):
-            if t >= free and t + peak < len(y):
-                events.append((t + y[t : t + peak + 1, channel].argmin(), t + peak, channel))
-                free = t + peak + lockout + 1
+            free = t > known + lockout or (t > known and y[t, channel] < config.retrigger * last_uv)
+            if free and t + peak < len(y):
+                known, last_uv = t + peak, y[t : t + peak + 1, channel].min()
+                events.append((t + y[t : t + peak + 1, channel].argmin(), known, channel))
     return sorted(events, key=lambda event: event[1:])
 
 
@@ -128,6 +134,19 @@ def test_the_ringing_of_a_large_spike_is_not_a_second_spike():
     assert len(settled(tuples(run(detector_of(16), samples)))) == n_true
     hasty = CONFIG.model_copy(update={"lockout_ms": 0.5})
     assert len(settled(tuples(run(detector_of(16, hasty), samples)))) > 1.1 * n_true
+
+
+def test_a_second_spike_within_the_lockout_is_found_if_ringing_cannot_explain_it():
+    samples, _ = recording(16, 0.8, rate_hz=0.01)
+    for first in range(6000, 19_000, 500):
+        samples[first : first + 40, 5] += waveform(150).astype(np.int16)
+        samples[first + 30 : first + 70, 5] += waveform(150).astype(np.int16)
+    n_pairs = len(range(6000, 19_000, 500))
+    assert len(run(detector_of(16), samples)) == 2 * n_pairs
+    strict = CONFIG.model_copy(update={"retrigger": np.inf})
+    offsets = (run(detector_of(16, strict), samples)["sample_index"] - 6000) % 500
+    assert np.sum(offsets < 30) == n_pairs
+    assert np.sum((offsets >= 30) & (offsets < 60)) == 0
 
 
 def test_nothing_is_reported_during_the_warm_up():
@@ -244,6 +263,17 @@ def test_detection_goes_on_after_lost_samples():
         end_frame(detector, FRAME)
     assert n_found > 20
     assert found["known_sample"][:n_found].min() >= 20_005
+
+
+@pytest.mark.parametrize("n_channels", [1, 7, 31, 60])
+def test_nothing_is_read_beyond_the_samples(n_channels):
+    page, libc = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+    size = FRAME * n_channels * 2
+    pages = mmap.mmap(-1, 2 * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    assert libc.mprotect(ctypes.c_void_p(address + page), ctypes.c_size_t(page), 0) == 0
+    samples = np.frombuffer(pages, np.int16, FRAME * n_channels, page - size).reshape(FRAME, n_channels)
+    assert detect(detector_of(n_channels), samples, 0, np.zeros(1, SPIKE), 0) == 0
 
 
 def test_read_only_samples_are_accepted():

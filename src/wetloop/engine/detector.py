@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wetloop.core.errors import ConfigError
-from wetloop.kernels.detection import CHANNEL, CORE, GAIN, INITIAL_SIGMA_UV, PLANES, SIGMA, Detector
+from wetloop.kernels.detection import CHANNEL, CORE, GAIN, PLANES, SIGMA, Detector
 from wetloop.kernels.records import NEVER, SPIKE
 from wetloop.kernels.simd import LANES
 
@@ -32,6 +32,8 @@ class DetectionConfig(BaseModel):
     """Search for the peak after the crossing, ms; the spike is known when it ends."""
     lockout_ms: float = Field(default=1.5, ge=0, le=100)
     """Time after the search in which the channel is not looked at, ms; the causal filter rings this long."""
+    retrigger: float = Field(default=0.5, gt=0)
+    """Share of the last peak that a new spike must exceed within the lockout, as ringing does not; inf: no spike."""
     noise_ms: float = Field(default=100.0, ge=1, allow_inf_nan=False)
     """Time constant of the noise estimate, ms."""
     warm_up_ms: int = Field(default=500, ge=0)
@@ -96,10 +98,10 @@ def new_detector(sampling_frequency: float, gain_uv: npt.NDArray[np.float32], co
     n_channels, n_tiles = len(gain_uv), -(-len(gain_uv) // LANES)
     core = _new_core(sampling_frequency, usable_gain_uv, config, band_pass)
     planes = np.zeros((PLANES, n_tiles * LANES), np.float32)
-    planes[SIGMA] = INITIAL_SIGMA_UV
+    planes[SIGMA] = 1e9  # clips nothing until the first frame has been measured
     planes[GAIN, channel_slots(n_channels)] = usable_gain_uv * band_pass.gain
     channels = np.zeros(n_channels, CHANNEL)
-    channels["rail_sample"] = -NEVER
+    channels["rail_sample"] = channels["known_sample"] = -NEVER
     frame_samples = int(core["frame_samples"][0])
     return Detector(
         core=core,
@@ -129,8 +131,7 @@ def noise_uv(detector: Detector) -> npt.NDArray[np.float32]:
 
 def _most_events(core: np.void) -> int:
     """Return how many events of one channel can become known in one frame."""
-    period = 1 + int(core["peak_samples"]) + int(core["lockout_samples"])
-    return 1 + (int(core["frame_samples"]) - 1) // period
+    return 1 + (int(core["frame_samples"]) - 1) // (1 + int(core["peak_samples"]))
 
 
 def _ring_samples(band_pass: BandPass, gain_uv: npt.NDArray[np.float32], config: DetectionConfig) -> int:
@@ -149,6 +150,7 @@ def _new_core(
     for name, value in zip(("a11", "a12", "a21", "a22"), band_pass.feedback.ravel(), strict=True):
         core[name] = -value
     core["threshold_sigma"] = config.threshold_sigma
+    core["retrigger"] = config.retrigger
     core["sigma_floor_uv"] = config.sigma_floor_uv
     core["smoothing"] = 1 / config.noise_ms
     core["n_channels"] = len(gain_uv)

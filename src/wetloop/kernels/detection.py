@@ -32,21 +32,19 @@ F = TypeVar("F", bound="Callable[..., object]")
 SIGMA, TOTAL, GAIN, PLANES = 4, 5, 6, 7
 """Rows of ``Detector.planes``; the filter states are rows 0 to 3."""
 
-CROSSED, RAILED = 1, 1 << LANES
-"""Flags of the first channel of a tile; those of the k-th are k bits higher."""
+AHEAD = 4 * LANES
+"""Channels between a sample and the one of its row that is asked for in advance: two cache lines."""
 LOW_RAIL, HIGH_RAIL = -32768, 32767
-ABS_TO_SIGMA = 1.2533141373155001
-"""Standard deviation over mean magnitude of normal noise, the root of pi / 2."""
-INITIAL_SIGMA_UV = np.float32(1e9)
-"""Clips nothing until the first frame has been measured."""
-SILENCE = np.float32(1e-15)
-"""Filter states below this become 0 at the end of a frame: subnormal numbers would slow a silent channel."""
+CLIP_SIGMA, CLIPPED_MEAN = np.float32(1.5), 0.7392709732776562
+"""Where magnitudes are clipped for the noise estimate, and E[min(|z|, c)] = sqrt(2 / pi) (1 - exp(-c^2 / 2)) +
+c erfc(c / sqrt(2)) of normal noise clipped there; spikes then bias sigma about as little as they bias a median."""
 
 CORE = np.dtype(
     [
         ("a11", "<f4"), ("a12", "<f4"), ("a21", "<f4"), ("a22", "<f4"),
         ("threshold_sigma", "<f4"), ("sigma_floor_uv", "<f4"), ("smoothing", "<f4"), ("n_channels", "<i4"),
         ("peak_samples", "<i4"), ("lockout_samples", "<i4"), ("ring_samples", "<i4"), ("frame_samples", "<i4"),
+        ("retrigger", "<f4"), ("reserved", "<i4"),
         ("warm_up_frames", "<i8"), ("n_frames", "<i8"), ("n_dropped", "<i8"),
         ("start_sample", "<i8"), ("row", "<i8"), ("n_pending", "<i8"),
     ]
@@ -56,10 +54,12 @@ after ``ring_samples``); frames seen, and events that found no room; of the call
 the frame, and the number of pending events."""
 
 CHANNEL = np.dtype(
-    [("phase", "<i4"), ("peak_uv", "<f4"), ("peak_sample", "<i8"), ("rail_sample", "<i8"), ("n_saturated", "<i8")]
-)
-"""``phase`` > 0 counts the samples left of a peak search, < 0 those left of the lockout after it; ``rail_sample`` is
-the last sample at a rail, ``n_saturated`` the number of events refused because of one."""
+    [
+        ("known_sample", "<i8"), ("peak_sample", "<i8"), ("peak_uv", "<f8"),
+        ("rail_sample", "<i8"), ("n_saturated", "<i8"),
+    ]
+)  # fmt: skip
+"""End and lowest value of the last or open peak search, last sample at a rail, and number of events refused for one."""
 
 
 class Detector(NamedTuple):
@@ -77,7 +77,7 @@ class Detector(NamedTuple):
     channels: Records
     """Searches, dtype ``CHANNEL``, shape (n_channels,)."""
     busy: npt.NDArray[np.int64]
-    """Whether a channel of a tile is in a search or lockout, shape (n_tiles,)."""
+    """Open searches: bit k is set if channel k of the tile is in one, shape (n_tiles,)."""
     filtered: Floats
     """Filtered signal of the tile at hand, uV, shape (frame_samples, LANES)."""
     padded: Samples
@@ -118,18 +118,18 @@ def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, c
     a11, a12, a21, a22 = simd.splat(core.a11), simd.splat(core.a12), simd.splat(core.a21), simd.splat(core.a22)
     p, q = simd.load(planes, slot), simd.load(planes, width + slot)
     r, s = simd.load(planes, 2 * width + slot), simd.load(planes, 3 * width + slot)
-    limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + slot))
+    clip = simd.mul(simd.splat(CLIP_SIGMA), simd.load(planes, SIGMA * width + slot))
     total, gain = simd.load(planes, TOTAL * width + slot), simd.load(planes, GAIN * width + slot)
     trough = low = high = simd.splat(np.float32(0))
     i, o = column, core.row * LANES
     for _ in range(n_samples):
-        simd.prefetch(samples, i + LANES)
+        simd.prefetch(samples, i + AHEAD)
         x = simd.load_int16(samples, i)
         low, high = simd.minimum(low, x), simd.maximum(high, x)
         v, p, q = biquad(simd.mul(gain, x), a11, a12, p, q)
         y, r, s = biquad(v, a21, a22, r, s)
         simd.store(filtered, o, y)
-        total = simd.add(total, simd.minimum(simd.absolute(y), limit))
+        total = simd.add(total, simd.minimum(simd.absolute(y), clip))
         trough = simd.minimum(trough, y)
         i += stride
         o += LANES
@@ -140,59 +140,60 @@ def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, c
     simd.store(planes, TOTAL * width + slot, total)
     at_low = simd.mask_lt(low, simd.splat(np.float32(LOW_RAIL + 1)))
     at_high = simd.mask_lt(simd.splat(np.float32(HIGH_RAIL - 1)), high)
+    limit = simd.mul(simd.splat(core.threshold_sigma), simd.load(planes, SIGMA * width + slot))
     return int(simd.mask_lt(trough, simd.neg(limit)) | (at_low | at_high) << LANES)
 
 
 @lean
-def scan_channel(d: Detector, samples: Samples, channel_index: int, lane: int, threshold_uv: float) -> None:
-    """Look for events of one channel of the filtered tile, and append them to ``pending``.
+def conclude(d: Detector, channel: Any, channel_index: int) -> None:
+    """Append the event whose search is over to ``pending``, unless it may be the filter's answer to a rail."""
+    core = d.core[0]
+    if channel.rail_sample + core.peak_samples + core.ring_samples >= channel.known_sample:
+        channel.n_saturated += 1
+        return
+    event = d.pending[core.n_pending]
+    event.sample_index, event.known_sample = channel.peak_sample, channel.known_sample
+    event.channel_index, event.amplitude_uv = channel_index, channel.peak_uv
+    core.n_pending += 1
 
-    A crossing opens a search for the lowest value; the event is known when the search is over, and a lockout
-    follows. An event that may be the filter's answer to a value at a rail is counted and refused.
+
+@lean
+def scan_channel(d: Detector, samples: Samples, channel_index: int, lane: int, threshold_uv: float) -> None:
+    """Look for events of one channel of the filtered tile.
+
+    A crossing opens a search for the lowest value; the event is known when the search is over, and a lockout follows
+    in which only a value that the ringing of this event cannot reach opens the next search.
     """
     core, channel = d.core[0], d.channels[channel_index]
-    memory = core.peak_samples + core.ring_samples
-    phase, peak_uv, peak_sample = channel.phase, channel.peak_uv, channel.peak_sample
     for t in range(samples.shape[0]):
         y, x, sample_index = d.filtered[core.row + t, lane], samples[t, channel_index], core.start_sample + t
         if not LOW_RAIL < x < HIGH_RAIL:
             channel.rail_sample = sample_index
-        if phase > 0:
-            if y < peak_uv:
-                peak_uv, peak_sample = y, sample_index
-            phase -= 1
-            if phase == 0:
-                phase = -core.lockout_samples
-                if channel.rail_sample + memory >= sample_index:
-                    channel.n_saturated += 1
-                    continue
-                event = d.pending[core.n_pending]
-                event.sample_index, event.known_sample = peak_sample, sample_index
-                event.channel_index, event.amplitude_uv = channel_index, peak_uv
-                core.n_pending += 1
-        elif phase < 0:
-            phase += 1
+        if sample_index <= channel.known_sample:
+            if y < channel.peak_uv:
+                channel.peak_uv, channel.peak_sample = y, sample_index
+            if sample_index == channel.known_sample:
+                conclude(d, channel, channel_index)
         elif y < threshold_uv:
-            peak_uv, peak_sample, phase = y, sample_index, core.peak_samples
-    channel.phase, channel.peak_uv, channel.peak_sample = phase, peak_uv, peak_sample
+            locked = sample_index <= channel.known_sample + core.lockout_samples
+            if not locked or y < core.retrigger * channel.peak_uv:
+                channel.peak_uv, channel.peak_sample = y, sample_index
+                channel.known_sample = sample_index + core.peak_samples
 
 
 @lean
 def scan_tile(d: Detector, samples: Samples, tile: int, column: int, flags: int) -> None:
     """Look at those channels of the filtered tile that need it."""
-    core, slot = d.core[0], tile * LANES
+    core, slot, rails = d.core[0], tile * LANES, flags >> LANES
+    todo, stop_sample = flags | rails | d.busy[tile], core.start_sample + samples.shape[0]
     k = core.threshold_sigma if core.n_frames >= core.warm_up_frames else np.float32(np.inf)
-    busy = False
-    for channel_index in range(slot, min(slot + LANES, core.n_channels)):
-        channel, lane = d.channels[channel_index], channel_index - column
-        if (flags >> lane) & RAILED:
+    d.busy[tile] = 0
+    for lane in range(slot - column, min(LANES, core.n_channels - column)):
+        if (rails >> lane) & 1:
             d.planes[TOTAL, slot + lane] = -np.inf
-        if channel.phase > 0 or (flags >> lane) & (CROSSED | RAILED):
-            scan_channel(d, samples, channel_index, lane, -(k * d.planes[SIGMA, slot + lane]))
-        else:
-            channel.phase = min(0, channel.phase + samples.shape[0])
-        busy |= channel.phase != 0
-    d.busy[tile] = busy
+        if (todo >> lane) & 1:
+            scan_channel(d, samples, column + lane, lane, -(k * d.planes[SIGMA, slot + lane]))
+            d.busy[tile] |= np.int64(d.channels[column + lane].known_sample >= stop_sample) << lane
 
 
 @lean
@@ -274,9 +275,9 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
 def end_frame(d: Detector, n_samples: int) -> None:
     """Update the noise at the end of an absolute frame of which ``n_samples`` were seen.
 
-    Sigma follows 1.2533 * mean(min(|y|, k sigma)) with exponential smoothing; clipping at the threshold keeps the
-    spikes out of it. At first it is the mean of all frames, once the transient of a filter that starts on an offset is
-    over. Frames with a value at a rail do not count.
+    Sigma follows mean(min(|y|, CLIP_SIGMA sigma)) / CLIPPED_MEAN with exponential smoothing. At first it is the mean
+    of all frames, once the transient of a filter that starts on an offset is over. Frames with a value at a rail do
+    not count. Filter states near zero are set to zero: subnormal numbers would slow a silent channel down.
     """
     core, planes = d.core[0], d.planes
     core.start_sample = core.row = 0
@@ -285,8 +286,8 @@ def end_frame(d: Detector, n_samples: int) -> None:
     n_settled = max(0, core.n_frames - core.ring_samples // core.frame_samples)
     weight = max(core.smoothing, 1.0 / (n_settled + 1.0))
     core.n_frames += 1
-    keep, scale = np.float32(1.0 - weight), np.float32(weight * ABS_TO_SIGMA / n_samples)
-    zero, floor, silence = simd.splat(np.float32(0)), simd.splat(core.sigma_floor_uv), simd.splat(SILENCE)
+    keep, scale = np.float32(1.0 - weight), np.float32(weight / (CLIPPED_MEAN * n_samples))
+    zero, floor, silence = simd.splat(np.float32(0)), simd.splat(core.sigma_floor_uv), simd.splat(np.float32(1e-15))
     width = planes.shape[1]
     for slot in range(0, width, LANES):
         sigma, total = simd.load(planes, SIGMA * width + slot), simd.load(planes, TOTAL * width + slot)
