@@ -1,4 +1,4 @@
-"""How fast a whole session is, and how soon it starts: ``python scripts/bench_session.py [--seconds 120] [--json]``.
+"""How fast a whole session is, and how soon it starts: ``python scripts/bench_session.py [--seconds 300] [--json]``.
 
 Plays DishBrain Pong (1,000 cells, 64 electrodes, 10 ms decisions, recording on) accelerated, in three settings, and
 starts it in fresh processes from an empty and from a warm cache of compiled kernels. Speed is rig time over CPU time of
@@ -63,7 +63,7 @@ def start(cache: str) -> tuple[float, bool]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -236,9 +236,17 @@ def test_the_first_signal_asks_to_stop_and_the_second_interrupts(capfd):
 def test_progress_is_passed_on_at_most_once_an_interval():
     times, seen = iter([0.0, 1.0, 5.0, 6.0, 9.9, 10.5]), []
     report = progress.every(5.0, seen.append, lambda: next(times))
-    for i in range(5):
-        report(i)
-    assert seen == [1, 4]
+    steps = [Progress(float(i), 9.0, {}, 0) for i in range(5)]
+    for step in steps:
+        report(step)
+    assert seen == [steps[1], steps[4]]
+
+
+def test_what_is_being_prepared_is_told_at_once():
+    seen = []
+    report = progress.every(5.0, seen.append, lambda: 0.0)
+    report(Progress(0.0, 9.0, {}, 0, "compiling"))
+    assert [progress.score(step) for step in seen] == ["compiling"]
 
 
 def test_the_live_score_names_events_and_late_decisions():

@@ -10,7 +10,7 @@ from wetloop.engine.advance import advance
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.culture import make_packet, next_sample, simulated_until
-from wetloop.kernels.jit import inner, kernel
+from wetloop.kernels.jit import counted, inner
 from wetloop.kernels.records import DELIVERED, PULSE, SPIKE
 from wetloop.kernels.rings import STIMULATOR, front, release, waiting
 
@@ -66,7 +66,7 @@ class CultureStepper:
         return np.concatenate(kept) if kept else NO_SAMPLES
 
 
-@kernel
+@counted
 def run(handle: Any, stop: int, packet: int, pulses: Records, samples: Samples, spikes: Records, copy: Samples) -> int:
     """Make packets and advance the engine over them until ``stop``; return the rows copied to ``copy``."""
     engine, rings, culture, n = borrowed(handle.engine), borrowed(handle.rings), borrowed(handle.source), 0

@@ -43,7 +43,7 @@ def advance(
     while at < stop:
         end = min(stop, (at // core.frame + 1) * core.frame)
         if samples.size > 0:
-            n = detect(s.detector, clean(s, samples[at - start : end - start], at), at, s.found, 0)
+            n = find(s, samples[at - start : end - start], at)
             n_spikes += report(s, r.spikes, s.found[:n])
         else:
             first = used
@@ -111,19 +111,19 @@ def touches_blank(s: EngineState, start: int, stop: int) -> bool:
 
 
 @inner
-def clean(s: EngineState, samples: Samples, start: int) -> Samples:
-    """Return the span with each blanked row replaced by the last clean one, which keeps the filter calm."""
+def find(s: EngineState, samples: Samples, start: int) -> int:
+    """Detect spikes in a span; each blanked row is replaced by the last clean one, which keeps the filter calm."""
     held, n = s.held, samples.shape[0]
     if not touches_blank(s, start, start + n):
         copy_row(held, 0, samples, n - 1)
-        return samples
+        return detect(s.detector, samples, start, s.found, 0)
     for t in range(n):
         if is_blank(s, start + t):
             copy_row(held, 1 + t, held, t)
         else:
             copy_row(held, 1 + t, samples, t)
     copy_row(held, 0, held, n)
-    return held[1 : 1 + n]
+    return detect(s.detector, held[1 : 1 + n], start, s.found, 0)
 
 
 @inner

@@ -9,7 +9,7 @@ import numpy as np
 from wetloop.engine.advance import advance
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.handle import bind
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import counted
 from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
 from wetloop.kernels.rings import DROPPED, ENGINE, FIRST_TAIL, HEAD, RECORDER, SESSION, STIMULATOR, TAIL_STEP
 
@@ -117,7 +117,7 @@ class Engine:
         return {kind: dict(zip(FATES, row, strict=True)) for kind, row in zip(KINDS, counts, strict=True)}
 
 
-@kernel
+@counted
 def advance_block(
     handle: Any, start: int, n_samples: int, lost: int, samples: Samples, spikes: Records, newest: int
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from wetloop.engine.advance import advance
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.kernels.borrow import borrowed
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import counted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -107,7 +107,7 @@ class RecordedBlocks:
         """Do nothing: whoever opened the recording closes it."""
 
 
-@kernel
+@counted
 def feed(
     handle: Any,
     blocks: Records,

@@ -8,17 +8,15 @@ only at the ends of frames, which lie at multiples of ``frame_samples``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from wetloop.kernels import simd
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import inner, kernel
 from wetloop.kernels.simd import LANES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from wetloop.kernels.simd import Vector
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     Samples: TypeAlias = npt.NDArray[np.int16]
     Records: TypeAlias = npt.NDArray[np.void]
     Floats: TypeAlias = npt.NDArray[np.float32]
-
-F = TypeVar("F", bound="Callable[..., object]")
 
 SIGMA, TOTAL, GAIN, PLANES = 4, 5, 6, 7
 """Rows of ``Detector.planes``; the filter states are rows 0 to 3."""
@@ -88,17 +84,7 @@ class Detector(NamedTuple):
     """Where in ``found`` the events of each sample go, shape (frame_samples + 1,); 0 between calls."""
 
 
-def lean(function: F) -> F:
-    """Compile as ``kernel`` does, but without reference counts, which cost more here than the filter.
-
-    Nothing below makes or keeps an array: the caller owns them all for the length of a call.
-    """
-    compiled: Any = kernel(function)
-    compiled.targetoptions["_nrt"] = False
-    return cast("F", compiled)
-
-
-@lean
+@inner
 def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vector, Vector, Vector]:
     """Advance a biquad with zeros at +1 and -1 by one sample; return its output and its two new states.
 
@@ -108,7 +94,7 @@ def biquad(x: Vector, a1: Vector, a2: Vector, p: Vector, q: Vector) -> tuple[Vec
     return y, simd.fma(a1, y, q), simd.fms(a2, y, x)
 
 
-@lean
+@inner
 def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, column: int, slot: int) -> int:
     """Filter the LANES channels from ``column`` on, whose planes start at ``slot``.
 
@@ -144,7 +130,7 @@ def filter_tile(core: Any, planes: Floats, filtered: Floats, samples: Samples, c
     return int(simd.mask_lt(trough, simd.neg(limit)) | (at_low | at_high) << LANES)
 
 
-@lean
+@inner
 def conclude(d: Detector, channel: Any, channel_index: int) -> None:
     """Append the event whose search is over to ``pending``, unless it may be the filter's answer to a rail."""
     core = d.core[0]
@@ -157,7 +143,7 @@ def conclude(d: Detector, channel: Any, channel_index: int) -> None:
     core.n_pending += 1
 
 
-@lean
+@inner
 def scan_channel(d: Detector, samples: Samples, channel_index: int, lane: int, threshold_uv: float) -> None:
     """Look for events of one channel of the filtered tile.
 
@@ -181,7 +167,7 @@ def scan_channel(d: Detector, samples: Samples, channel_index: int, lane: int, t
                 channel.known_sample = sample_index + core.peak_samples
 
 
-@lean
+@inner
 def scan_tile(d: Detector, samples: Samples, tile: int, column: int, flags: int) -> None:
     """Look at those channels of the filtered tile that need it."""
     core, slot, rails = d.core[0], tile * LANES, flags >> LANES
@@ -196,7 +182,7 @@ def scan_tile(d: Detector, samples: Samples, tile: int, column: int, flags: int)
             d.busy[tile] |= np.int64(d.channels[column + lane].known_sample >= stop_sample) << lane
 
 
-@lean
+@inner
 def detect_tiles(d: Detector, samples: Samples) -> None:
     """Filter and scan one tile after the other; rows of ``samples`` are at least one vector long."""
     core, planes, filtered = d.core[0], d.planes, d.filtered
@@ -207,7 +193,7 @@ def detect_tiles(d: Detector, samples: Samples) -> None:
             scan_tile(d, samples, tile, column, flags)
 
 
-@lean
+@inner
 def detect_padded(d: Detector, samples: Samples) -> None:
     """Detect on copied rows: on an array smaller than a vector the last ones would be read past their end."""
     row = d.core[0].row
@@ -217,7 +203,7 @@ def detect_padded(d: Detector, samples: Samples) -> None:
     detect_tiles(d, d.padded[row : row + samples.shape[0]])
 
 
-@lean
+@inner
 def deliver(d: Detector, found: Records, n_found: int) -> int:
     """Move the pending events to ``found`` in order of known sample and channel, by a counting sort."""
     core, places = d.core[0], d.places
@@ -242,7 +228,7 @@ def deliver(d: Detector, found: Records, n_found: int) -> int:
     return int(min(found.size, n_wanted))
 
 
-@lean
+@kernel
 def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: int) -> int:
     """Detect spikes in the next samples of a frame; return the number of records of ``found`` now in use.
 
@@ -271,7 +257,7 @@ def detect(d: Detector, samples: Samples, start: int, found: Records, n_found: i
     return n_found
 
 
-@lean
+@kernel
 def end_frame(d: Detector, n_samples: int) -> None:
     """Update the noise at the end of an absolute frame of which ``n_samples`` were seen.
 

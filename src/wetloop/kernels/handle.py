@@ -7,7 +7,7 @@ from typing import Any
 from numba import types
 from numba.experimental import structref
 
-from wetloop.kernels.jit import kernel
+from wetloop.kernels.jit import counted
 
 
 @structref.register
@@ -26,7 +26,7 @@ class Handle(structref.StructRefProxy):
 structref.define_proxy(Handle, HandleType, ["engine", "rings", "source"])
 
 
-@kernel
+@counted
 def bind(engine: Any, rings: Any, source: Any) -> Any:
     """Return a handle; made in compiled code, because that can be cached."""
     return Handle(engine, rings, source)

@@ -38,7 +38,6 @@ def cache_folder() -> Path | None:
 CACHE = cache_folder()
 if CACHE is not None:
     vars(numba.config)["CACHE_DIR"] = str(CACHE)
-OPTIONS: Any = {"nogil": True, "cache": CACHE is not None, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def compiled() -> bool:
@@ -47,13 +46,28 @@ def compiled() -> bool:
 
 
 def kernel(function: F) -> F:
-    """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible."""
-    return cast("F", numba.njit(**OPTIONS)(function))
+    """Compile without the interpreter lock, with exact arithmetic, cached on disk where possible.
+
+    Without reference counts too: counting those of 60 arrays at every call costs more than most kernels do. Whoever
+    calls from Python holds the arrays meanwhile, and kernels allocate nothing.
+    """
+    return _compiled(function, {"_nrt": False})
 
 
 def inner(function: F) -> F:
     """Compile a kernel that only other kernels call: unpacking 60 arrays takes longer to compile than most kernels."""
-    return cast("F", numba.njit(**OPTIONS, no_cpython_wrapper=True)(function))
+    return _compiled(function, {"_nrt": False, "no_cpython_wrapper": True})
+
+
+def counted(function: F) -> F:
+    """Compile a kernel that makes or opens a handle, which has to be counted."""
+    return _compiled(function, {})
+
+
+def _compiled(function: F, options: dict[str, bool]) -> F:
+    dispatcher: Any = numba.njit(nogil=True, cache=CACHE is not None, error_model="numpy")(function)
+    dispatcher.targetoptions.update(options, no_cfunc_wrapper=True)
+    return cast("F", dispatcher)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

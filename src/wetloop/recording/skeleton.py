@@ -43,7 +43,7 @@ def write_skeleton(
 ) -> None:
     """Write a recording without rows into an empty HDF5 file, which stays open.
 
-    ``filters`` are h5py's keywords for every column that grows, ``raw_filters`` those for raw samples, if there are any.
+    ``filters`` are h5py's keywords for every column that grows, ``raw_filters`` those for raw samples, if any.
     """
     nwb = _Skeleton(header, Columns(filters)).build(None if raw_filters is None else Columns(raw_filters))
     NWBHDF5IO(file=file, mode="w").write(nwb)
