@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
-    from wetloop.engine.engine import Engine
+    from wetloop.engine.engine import EnginePort
     from wetloop.engine.rig import Rig
     from wetloop.recording.log import DecisionLog
 
@@ -140,7 +140,7 @@ def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) 
     return report
 
 
-def _ending(config: SessionConfig, engine: Engine, tally: Tally, stop: threading.Event) -> str:
+def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threading.Event) -> str:
     if engine.guard_state == "tripped":
         return "tripped"
     if tally.decisions >= round(config.duration * 1000 / config.decision_ms):
@@ -148,7 +148,7 @@ def _ending(config: SessionConfig, engine: Engine, tally: Tally, stop: threading
     return "interrupted" if stop.is_set() else "source ended"
 
 
-def _summary(setting: Setting, engine: Engine, tally: Tally, ended: str, wall_s: float, path: Path) -> Summary:
+def _summary(setting: Setting, engine: EnginePort, tally: Tally, ended: str, wall_s: float, path: Path) -> Summary:
     lengths = tally.rally_lengths
 
     def percent(condition: Callable[[int], bool]) -> float | None:
@@ -170,7 +170,7 @@ def _summary(setting: Setting, engine: Engine, tally: Tally, ended: str, wall_s:
         long_rallies_percent=percent(lambda hits: hits > LONG_RALLY),
         spikes=tally.spikes,
         pulses=engine.fates(),
-        lost_samples=int(engine.state.core["lost"][0]),
+        lost_samples=engine.lost_samples,
         dropped=engine.dropped,
         guard_state=engine.guard_state,
         file=str(path),

@@ -144,6 +144,15 @@ def test_a_table_beyond_the_limits_is_refused_before_anything_runs(play, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_long_stretches_between_two_flushes_lose_nothing(play, rows):
+    summary = play("duration=200", "source.cells=100", "source.packet_samples=13", "source.lead_ms=6", "decision_ms=100",
+                   "guard.lease_ms=300")  # fmt: skip
+    assert not any(summary.dropped.values())
+    blocks = rows(summary)["blocks"]
+    assert (np.diff(blocks["start_sample"]) == 13).all()
+    assert blocks["start_sample"][-1] > 199 * SECOND
+
+
 def test_raw_samples_are_what_the_rig_delivered(play):
     summary = play("source.signal=samples", "duration=3", "recording.raw_samples=true", "condition=rest")
     with Recording(summary.file) as recording:

@@ -62,6 +62,7 @@ def _session(settings: "SessionConfig", *, accelerated: bool, json: bool, quiet:
     from wetloop.cli.output import echo_json, show
     from wetloop.cli.progress import progress_view
     from wetloop.cli.render import summary_view
+    from wetloop.core.errors import RecordingError
     from wetloop.session import run_session
 
     with stop_on_signal() as stop, progress_view(settings.duration, quiet=quiet) as report:
@@ -71,6 +72,9 @@ def _session(settings: "SessionConfig", *, accelerated: bool, json: bool, quiet:
         echo_json(result)
     else:
         show(*summary_view(result))
+    lost = ", ".join(f"{n} {name}" for name, n in summary.dropped.items() if n)
+    if lost:
+        raise RecordingError(f"{summary.file} is incomplete: there was no room for {lost}; the session itself is whole")
     raise typer.Exit(EXIT_CODES.get(summary.ended, 0))
 
 

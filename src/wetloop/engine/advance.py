@@ -58,14 +58,9 @@ def advance(
     i = reserve(r.blocks)
     if i >= 0:
         b = r.blocks.slots[i]
-        b.start_sample, b.n_samples, b.lost_samples, b.serial, b.newest_sample = (
-            start,
-            n_samples,
-            lost,
-            core.serial,
-            newest,
-        )
-        b.start_ns, b.n_spikes, b.n_pulses, b.done_ns = begun, n_spikes, n_pulses, now_ns()
+        b.start_sample, b.n_samples, b.lost_samples, b.newest_sample = start, n_samples, lost, newest
+        b.serial, b.n_spikes, b.n_pulses = core.serial, n_spikes, n_pulses
+        b.arrival_ns, b.start_ns, b.done_ns = core.arrival_ns, begun, now_ns()
         commit(r.blocks)
 
 

@@ -14,6 +14,8 @@ from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
 from wetloop.kernels.rings import DROPPED, ENGINE, FIRST_TAIL, HEAD, RECORDER, SESSION, STIMULATOR, TAIL_STEP
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from wetloop.core.types import Block, Records, Samples, StimProgram
     from wetloop.kernels.rings import Ring
     from wetloop.kernels.state import EngineState, Rings
@@ -24,6 +26,11 @@ class RingReader:
 
     def __init__(self, ring: Ring, reader: int) -> None:
         self._words, self._slots, self._tail = ring.words, ring.slots, FIRST_TAIL + TAIL_STEP * reader
+
+    @property
+    def fill(self) -> float:
+        """Share of the ring that waits to be read."""
+        return int(self._words[HEAD] - self._words[self._tail]) / self._slots.size
 
     def take(self) -> Records:
         """Return a copy of what is waiting, and let go of it."""
@@ -47,27 +54,25 @@ class RingReader:
         return rows
 
 
-class Engine:
-    """Holds the arrays, numbers the commands, and hands out the readers' ends of the rings."""
+class EnginePort:
+    """The session's side of an engine, wherever it runs: numbers the commands, reads the rings.
 
-    def __init__(self, state: EngineState, rings: Rings) -> None:
-        self.state, self.rings, self.serial = state, rings, 0
+    Parameters
+    ----------
+    core, fates
+        The engine's own records, or a shared view of them: dtype CORE, shape (1,); int64 (n_kinds, n_fates).
+    rings
+        What leaves and enters the engine.
+    """
+
+    def __init__(self, core: Records, fates: npt.NDArray[np.int64], rings: Rings) -> None:
+        self._core, self._fates, self.rings, self.serial = core, fates, rings, 0
         self.spikes = RingReader(rings.spikes, SESSION)
         self.recorded_spikes = RingReader(rings.spikes, RECORDER)
         self.pulses = RingReader(rings.pulses, STIMULATOR)
         self.recorded_pulses = RingReader(rings.pulses, RECORDER)
         self.recorded_blocks = RingReader(rings.blocks, RECORDER)
         self.operator_commands: list[tuple[int, ...]] = []
-        self._handle = bind(state, rings, 0)
-
-    def handle(self, source: Any) -> Any:
-        """Return a handle that binds the engine with a source's state, for compiled stepping."""
-        return bind(self.state, self.rings, source)
-
-    def advance(self, block: Block, newest_sample: int) -> None:
-        """Take one block; ``newest_sample`` is what the rig has reached."""
-        start, n_samples, samples, spikes, lost = block
-        advance_block(self._handle, start, n_samples, lost, samples, spikes, newest_sample)
 
     def submit(self, program: StimProgram, lease_until: int) -> int:
         """Send settings, which the next block takes up, and renew the lease; return their serial."""
@@ -101,20 +106,41 @@ class Engine:
     @property
     def guard_state(self) -> str:
         """State of the guard's state machine, by name."""
-        return STATES[int(self.state.core["state"][0])]
+        return STATES[int(self._core["state"][0])]
+
+    @property
+    def lost_samples(self) -> int:
+        """Samples that the rig lost so far."""
+        return int(self._core["lost"][0])
 
     @property
     def dropped(self) -> dict[str, int]:
         """Records that a ring had no room for, by ring; anything but 0 is a fault."""
         rings = self.rings._asdict().items()
-        return {name: int(ring.words[DROPPED]) for name, ring in rings} | {
-            "settings": int(self.state.core["overflows"][0])
-        }
+        return {name: int(ring.words[DROPPED]) for name, ring in rings} | {"settings": int(self._core["overflows"][0])}
 
     def fates(self) -> dict[str, dict[str, int]]:
         """Return the number of pulses by kind and fate."""
-        counts = self.state.fates.tolist()
+        counts = self._fates.tolist()
         return {kind: dict(zip(FATES, row, strict=True)) for kind, row in zip(KINDS, counts, strict=True)}
+
+
+class Engine(EnginePort):
+    """An engine in this process: blocks in."""
+
+    def __init__(self, state: EngineState, rings: Rings) -> None:
+        super().__init__(state.core, state.fates, rings)
+        self.state = state
+        self._handle = bind(state, rings, 0)
+
+    def handle(self, source: Any) -> Any:
+        """Return a handle that binds the engine with a source's state, for compiled stepping."""
+        return bind(self.state, self.rings, source)
+
+    def advance(self, block: Block, newest_sample: int) -> None:
+        """Take one block; ``newest_sample`` is what the rig has reached."""
+        start, n_samples, samples, spikes, lost = block
+        advance_block(self._handle, start, n_samples, lost, samples, spikes, newest_sample)
 
 
 @counted

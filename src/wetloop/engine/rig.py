@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wetloop.core.guard import PatternTable
     from wetloop.core.protocols import Source, Stimulator
     from wetloop.core.types import Samples, StimProgram
-    from wetloop.engine.engine import Engine
+    from wetloop.engine.engine import Engine, EnginePort
 
 
 class Stepper(Protocol):
@@ -140,7 +140,7 @@ class Devices:
 class Rig:
     """Source, engine and stimulator behind one face."""
 
-    def __init__(self, engine: Engine, hardware: Hardware, table: PatternTable, plan: Plan, pace: Pace) -> None:
+    def __init__(self, engine: EnginePort, hardware: Hardware, table: PatternTable, plan: Plan, pace: Pace) -> None:
         self.engine, self._hardware, self._table, self._plan, self._pace = engine, hardware, table, plan, pace
 
     def warm_up(self) -> None:

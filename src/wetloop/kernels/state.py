@@ -22,7 +22,7 @@ CORE = np.dtype(
         ("frame", "<i8"), ("lead", "<i8"), ("blank", "<i8"), ("newest", "<i8"), ("frontier", "<i8"),
         ("next_due", "<i8"), ("lease_until", "<i8"), ("serial", "<i8"), ("state", "<i8"), ("lost", "<i8"),
         ("n_blanks", "<i8"), ("overflows", "<i8"), ("refused_second", "<i8"), ("refused", "<i8"),
-        ("trip_refused", "<i8"),
+        ("trip_refused", "<i8"), ("arrival_ns", "<i8"),
     ]
 )  # fmt: skip
 LIMITS = np.dtype(

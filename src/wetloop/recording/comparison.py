@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from wetloop.core.types import Outcome, Records, SpikeBatch, Tick
-    from wetloop.engine.engine import Engine
+    from wetloop.engine.engine import EnginePort
     from wetloop.recording.reader import Recording
 
 MOST_DIFFERENCES = 10
@@ -88,7 +88,7 @@ class Comparison:
     """The log of a replay: compares instead of writing."""
 
     def __init__(
-        self, rows: Rows, recording: Recording, engine: Engine, on_progress: Callable[[float], None] | None
+        self, rows: Rows, recording: Recording, engine: EnginePort, on_progress: Callable[[float], None] | None
     ) -> None:
         rate = recording.info.sampling_frequency
         self._recorded, self._recording, self._engine, self._on_progress = rows, recording, engine, on_progress

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ROWS = 8192
 FLUSH_S = 0.5
+FULL = 0.4
+"""Share of a ring that makes a flush due before its time: an accelerated session fills it within a second."""
 
 
 class DecisionLog(Protocol):
@@ -74,6 +76,8 @@ class RecordingLog:
 
     def __init__(self, writer: Writer, rows: DecisionRows, rig: Rig) -> None:
         self._writer, self._rows, self._rig = writer, rows, rig
+        engine = rig.engine
+        self._rings = engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks
         self._flushed_s = time.monotonic()
 
     @property
@@ -85,20 +89,19 @@ class RecordingLog:
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
     ) -> None:
         """Take note of one decision, and write what is due."""
-        if self._rows.add(tick, batch, action, outcome, serial) or (
-            not tick.decision_index % 16 and time.monotonic() - self._flushed_s > FLUSH_S
-        ):
+        full = self._rows.add(tick, batch, action, outcome, serial)
+        if full or any(ring.fill > FULL for ring in self._rings) or time.monotonic() - self._flushed_s > FLUSH_S:
             self.flush()
 
     def flush(self) -> None:
         """Hand everything that has happened to the writer."""
-        engine = self._rig.engine
+        engine, (spikes, pulses, blocks) = self._rig.engine, self._rings
         operator = np.array(engine.operator_commands, COMMAND)
         engine.operator_commands.clear()
         self._writer.append(
-            spikes=engine.recorded_spikes.take(),
-            pulses=engine.recorded_pulses.take(),
-            blocks=engine.recorded_blocks.take(),
+            spikes=spikes.take(),
+            pulses=pulses.take(),
+            blocks=blocks.take(),
             decisions=self._rows.take(),
             operator_commands=operator,
             samples=self._rig.samples(),
