@@ -12,23 +12,26 @@ from typing import TYPE_CHECKING
 
 from wetloop import __version__
 from wetloop.conditions import applied
-from wetloop.core.clock import Unpaced, WallPace
+from wetloop.core.clock import Unpaced
 from wetloop.core.errors import ConfigError
 from wetloop.core.guard import StimGuard
 from wetloop.core.plugin import BuildContext
 from wetloop.core.protocols import Stimulator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wetloop.config import SessionConfig
     from wetloop.core.guard import PatternTable
     from wetloop.core.layout import Layout
     from wetloop.core.limits import StimLimits
     from wetloop.core.protocols import Decoder, Encoder, FeedbackRule, Source
     from wetloop.core.types import RigInfo
-    from wetloop.engine.engine import Engine
-    from wetloop.engine.rig import Devices, Plan, Rig
+    from wetloop.engine.build import EngineParts
+    from wetloop.engine.engine import Engine, EnginePort
+    from wetloop.engine.rig import Plan, Rig
     from wetloop.recording.header import Header
-    from wetloop.recording.log import RecordingLog
+    from wetloop.recording.log import Log
     from wetloop.tasks.runner import TaskRunner
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py", "pynwb", "gymnasium")
@@ -112,42 +115,77 @@ def players(setting: Setting) -> Players:
 
 def engine_of(setting: Setting) -> Engine:
     """Build the engine, disarmed."""
-    from wetloop.engine.build import Safety, new_engine, new_rings
+    from wetloop.engine.build import new_engine, new_rings
     from wetloop.engine.engine import Engine
 
+    return Engine(new_engine(*_engine_parts(setting)), new_rings())
+
+
+def _engine_parts(setting: Setting) -> EngineParts:
+    from wetloop.engine.build import EngineParts, Safety
+
     safety = Safety(setting.limits, setting.config.guard.trip_refused_per_s or 0)
-    return Engine(new_engine(setting.info, setting.table, safety, setting.config.detection), new_rings())
+    return EngineParts(setting.info, setting.table, safety, setting.config.detection)
 
 
-def devices_of(source: Source, engine: Engine, *, keep_samples: bool) -> Devices:
-    """Join the source with its stimulator."""
-    from wetloop.engine.rig import Devices
+@dataclass(frozen=True)
+class Stage:
+    """Where a session plays: the rig, the engine behind it, and who takes notes. ``close`` ends what was started."""
+
+    rig: Rig
+    engine: EnginePort
+    log: Log
+    close: Callable[[], None]
+
+
+def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
+    """Build a stage in this process, where rig and engine advance together as fast as they go."""
+    from wetloop.engine.rig import Devices, Rig
+    from wetloop.recording.log import RecordingLog
+    from wetloop.recording.writer import Writer
 
     if not isinstance(source, Stimulator):
         raise ConfigError(f"source {source.info.name} cannot stimulate: choose a source that is also a stimulator")
-    return Devices(engine, source, source, keep_samples=keep_samples)
+    engine, recording, header = engine_of(setting), setting.config.recording, header_of(setting, task)
+    hardware = Devices(engine, source, source, keep_samples=recording.raw_samples)
+    rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
+    path = recording_path(setting.config)
+    writer = Writer(path, header, raw_samples=recording.raw_samples, compression=recording.compression)
+    return Stage(rig, engine, RecordingLog(writer, header.decision_dtype, header.event_names, rig), lambda: None)
 
 
-def rig_of(setting: Setting, devices: Devices, engine: Engine, *, accelerated: bool) -> Rig:
-    """Put a face on engine and devices, paced to real time unless accelerated."""
+def live_stage(setting: Setting, task: TaskRunner) -> Stage:
+    """Build a stage of several processes, where the rig keeps the time."""
+    from wetloop.engine.arena import Arena
+    from wetloop.engine.crew import Crew
+    from wetloop.engine.engine import EnginePort
+    from wetloop.engine.live import READERS, Shared, shared_spec
+    from wetloop.engine.remote import LiveHardware, LivePace
     from wetloop.engine.rig import Rig
+    from wetloop.engine.roles import run_engine, run_source, run_stimulator
+    from wetloop.recording.process import RemoteLog, run_recorder
 
-    pace = Unpaced() if accelerated else WallPace(setting.info.sampling_frequency)
-    return Rig(engine, devices, setting.table, setting.plan, pace)
-
-
-def recording_of(setting: Setting, task: TaskRunner, rig: Rig) -> RecordingLog:
-    """Begin a recording of what the rig and the session do."""
-    from wetloop.recording.log import DecisionRows, RecordingLog
-    from wetloop.recording.schema import decision_dtype
-    from wetloop.recording.writer import Writer
-
-    recording, header = setting.config.recording, header_of(setting, task)
-    dtype = decision_dtype(header.n_actions, header.n_observations)
-    writer = Writer(
-        recording_path(setting.config), header, raw_samples=recording.raw_samples, compression=recording.compression
+    config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
+    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype), READERS)
+    shared, name, recording = Shared.of(arena), arena.name, config.recording
+    crew = Crew(
+        {
+            "source": (run_source, (name, setting.played.source, config.seed, setting.table)),
+            "engine": (run_engine, (name, _engine_parts(setting))),
+            "stimulator": (run_stimulator, (name, config.guard.lease_ms)),
+            "recorder": (run_recorder, (name, path, header, recording.raw_samples, recording.compression)),
+        }
     )
-    return RecordingLog(writer, DecisionRows(dtype, header.event_names), rig)
+    engine = EnginePort(shared.core, shared.fates, shared.rings)
+    pace = LivePace(shared.control, setting.info.sampling_frequency)
+    rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
+    log = RemoteLog(shared.decisions, header.event_names, engine, crew, path)
+
+    def close() -> None:
+        crew.join()
+        arena.close()
+
+    return Stage(rig, engine, log, close)
 
 
 def header_of(setting: Setting, task: TaskRunner) -> Header:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop import assembly
+from wetloop.core.errors import WetloopError
 from wetloop.kernels.jit import compiled
 from wetloop.recording.tally import LONG_RALLY, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    from wetloop.assembly import Players, Setting
+    from wetloop.assembly import Players, Setting, Stage
     from wetloop.config import SessionConfig
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.rig import Rig
@@ -108,22 +109,30 @@ def run_session(
         on_progress(Progress(0, config.duration, {}, 0, "compiling the kernels for this machine: once, about 20 s"))
     setting, source = assembly.describe(config)
     players = assembly.players(setting)
-    engine = assembly.engine_of(setting)
-    devices = assembly.devices_of(source, engine, keep_samples=config.recording.raw_samples)
-    rig = assembly.rig_of(setting, devices, engine, accelerated=accelerated)
-    log = assembly.recording_of(setting, players.task, rig)
-    tally = Tally(log, _reporter(on_progress, setting))
-    rig.warm_up()
+    if accelerated:
+        stage = assembly.stepped_stage(setting, source, players.task)
+    else:
+        stage = assembly.live_stage(setting, players.task)
+    tally = Tally(stage.log, _reporter(on_progress, setting))
     begun = time.monotonic()
-    ended = "failed"
+
+    def finish(ended: str) -> Summary:
+        summary = _summary(setting, stage, tally, ended, time.monotonic() - begun)
+        stage.log.finish(summary.to_dict())
+        return summary
+
     try:
-        with rig:
-            Session(rig, players, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
-        ended = _ending(config, engine, tally, stop)
+        stage.rig.warm_up()
+        begun = time.monotonic()
+        with stage.rig:
+            Session(stage.rig, players, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
+        return finish(_ending(config, stage.engine, tally, stop))
+    except BaseException:
+        with contextlib.suppress(WetloopError, OSError):
+            finish("failed")
+        raise
     finally:
-        summary = _summary(setting, engine, tally, ended, time.monotonic() - begun, log.path)
-        log.finish(summary.to_dict())
-    return summary
+        stage.close()
 
 
 def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) -> Callable[[Tally], None]:
@@ -148,8 +157,8 @@ def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threa
     return "interrupted" if stop.is_set() else "source ended"
 
 
-def _summary(setting: Setting, engine: EnginePort, tally: Tally, ended: str, wall_s: float, path: Path) -> Summary:
-    lengths = tally.rally_lengths
+def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: float) -> Summary:
+    engine, lengths = stage.engine, tally.rally_lengths
 
     def percent(condition: Callable[[int], bool]) -> float | None:
         return 100 * sum(map(condition, lengths)) / len(lengths) if lengths else None
@@ -173,5 +182,5 @@ def _summary(setting: Setting, engine: EnginePort, tally: Tally, ended: str, wal
         lost_samples=engine.lost_samples,
         dropped=engine.dropped,
         guard_state=engine.guard_state,
-        file=str(path),
+        file=str(stage.log.path),
     )

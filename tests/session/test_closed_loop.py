@@ -145,8 +145,8 @@ def test_a_table_beyond_the_limits_is_refused_before_anything_runs(play, tmp_pat
 
 
 def test_long_stretches_between_two_flushes_lose_nothing(play, rows):
-    summary = play("duration=200", "source.cells=100", "source.packet_samples=13", "source.lead_ms=6", "decision_ms=100",
-                   "guard.lease_ms=300")  # fmt: skip
+    packets = ("source.packet_samples=13", "source.lead_ms=6", "decision_ms=100", "guard.lease_ms=300")
+    summary = play("duration=200", "source.cells=100", *packets)
     assert not any(summary.dropped.values())
     blocks = rows(summary)["blocks"]
     assert (np.diff(blocks["start_sample"]) == 13).all()

@@ -65,6 +65,12 @@ class RigInfo:
         Smallest amplitude step of the stimulator, in ``unit``.
     reacts
         False where nothing that is stimulated can answer (a recording).
+    real_time
+        Whether ``read`` waits for the rig's own clock; else a real-time session paces it by the host's.
+    latency_ms
+        Time from the last sample of a packet to its arrival, ms; of a simulated rig, what it is to imitate.
+    clock_drift_ppm
+        How much faster a simulated rig's clock runs than the host's, parts per million.
     """
 
     name: str
@@ -81,6 +87,9 @@ class RigInfo:
     max_patterns: int = 256
     amplitude_step: float = 0.0
     reacts: bool = True
+    real_time: bool = False
+    latency_ms: float = 0.0
+    clock_drift_ppm: float = 0.0
 
     @property
     def n_channels(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -173,7 +174,11 @@ class SimulatedRigConfig(SourceConfig):
     packet_samples: int | None = Field(None, ge=1)
     """The same in samples, instead of ``packet_ms``."""
     lead_ms: Positive | None = None
-    """How far ahead pulses are decided, ms; by default one packet and two frames, at least 3."""
+    """How far ahead pulses are decided, ms; by default one packet, the latency and two frames, at least 3."""
+    latency_ms: float = Field(0.0, ge=0, le=1000, allow_inf_nan=False)
+    """In real time: from a packet's last sample to its arrival, ms, as a real rig would take."""
+    clock_drift_ppm: float = Field(0.0, ge=-10_000, le=10_000, allow_inf_nan=False)
+    """In real time: how much faster the rig's clock runs than the host's, parts per million."""
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -203,14 +208,19 @@ class SimulatedRigConfig(SourceConfig):
     @property
     def least_lead(self) -> int:
         """Samples after which a pulse can still be obeyed, counted from the last whole frame."""
-        return self.packet + self.frame_samples * (2 if self.packet % self.frame_samples else 1)
+        return self.packet + self.latency + self.frame_samples * (2 if self.packet % self.frame_samples else 1)
+
+    @property
+    def latency(self) -> int:
+        """Samples of the latency."""
+        return math.ceil(self.latency_ms * self.frame_samples)
 
     @property
     def lead(self) -> int:
         """Samples by which pulses are decided ahead of the last frame."""
         if self.lead_ms is not None:
             return round(self.lead_ms * self.frame_samples)
-        return max(self.packet + 2 * self.frame_samples, 3 * self.frame_samples)
+        return max(self.packet + self.latency + 2 * self.frame_samples, 3 * self.frame_samples)
 
 
 class CultureConfig(SimulatedRigConfig):

@@ -63,6 +63,8 @@ def rig_info(config: SimulatedRigConfig, signal: Signal, gain_uv: float, *, reac
         electrode_area_um2=math.pi * (probe.diameter_um / 2) ** 2,
         access_resistance_kohm=12.0,
         reacts=reacts,
+        latency_ms=config.latency_ms,
+        clock_drift_ppm=config.clock_drift_ppm,
     )
 
 

@@ -42,6 +42,15 @@ class Safety(NamedTuple):
     trip_refused_per_s: int = 0
 
 
+class EngineParts(NamedTuple):
+    """What an engine is built from; crosses to the engine's process."""
+
+    info: RigInfo
+    table: PatternTable
+    safety: Safety
+    detection: DetectionConfig
+
+
 def new_engine(info: RigInfo, table: PatternTable, safety: Safety, detection: DetectionConfig) -> EngineState:
     """Return an engine at sample 0, disarmed."""
     core = np.zeros(1, CORE)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wetloop.recording.log import DecisionRows
+from wetloop.engine.engine import RingReader
+from wetloop.kernels.rings import RECORDER, new_ring
+from wetloop.recording.log import FULL, ROWS, DecisionRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +94,9 @@ class Comparison:
     ) -> None:
         rate = recording.info.sampling_frequency
         self._recorded, self._recording, self._engine, self._on_progress = rows, recording, engine, on_progress
-        self._rows = DecisionRows(rows.decisions.dtype, recording.header["event_names"])
+        ring = new_ring(rows.decisions.dtype, ROWS, RECORDER)
+        self._rows, self._replayed = DecisionRows(ring, recording.header["event_names"]), RingReader(ring, RECORDER)
+        self._rings = self._replayed, engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks
         self._decisions = Stream("decision", rows.decisions, rate, "stop_sample")
         self.pulses = Stream("pulse", rows.pulses, rate, "sample_index")
         self.spikes = Stream("spike", rows.spikes, rate, "sample_index")
@@ -104,11 +108,12 @@ class Comparison:
     ) -> None:
         """Take note of one replayed decision."""
         self.decisions += 1
-        if self._rows.add(tick, batch, action, outcome, serial) or not self.decisions % 1024:
+        self._rows.decision(tick, batch, action, outcome, serial)
+        if any(ring.fill > FULL for ring in self._rings):
             self._compare()
 
     def _compare(self) -> None:
-        self._decisions.add(self._rows.take())
+        self._decisions.add(self._replayed.take())
         self.pulses.add(self._engine.recorded_pulses.take())
         self.spikes.add(self._engine.recorded_spikes.take())
         self._blocks.add(self._engine.recorded_blocks.take())

@@ -14,7 +14,7 @@ from wetloop.core.guard import Pattern, PatternTable, Pulse
 from wetloop.core.layout import Layout
 from wetloop.core.limits import StimLimits
 from wetloop.core.types import RigInfo, Signal
-from wetloop.recording.schema import PULSE_PARAMETERS
+from wetloop.recording.schema import PULSE_PARAMETERS, decision_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,11 @@ class Header:
     n_observations: int
     condition: str = "closed_loop"
     subject: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def decision_dtype(self) -> np.dtype[np.void]:
+        """Record type of this session's decisions."""
+        return decision_dtype(self.n_actions, self.n_observations)
 
 
 def header_to_json(header: Header) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from wetloop.engine.engine import RingReader
 from wetloop.kernels.records import COMMAND
+from wetloop.kernels.rings import RECORDER, commit, new_ring, reserve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from wetloop.core.types import Outcome, Records, SpikeBatch, Tick
+    from wetloop.core.types import Outcome, SpikeBatch, Tick
     from wetloop.engine.rig import Rig
+    from wetloop.kernels.rings import Ring
     from wetloop.recording.writer import Writer
 
-ROWS = 8192
+ROWS = 1 << 14
 FLUSH_S = 0.5
 FULL = 0.4
 """Share of a ring that makes a flush due before its time: an accelerated session fills it within a second."""
@@ -35,49 +38,60 @@ class DecisionLog(Protocol):
         """Take note of one decision."""
 
 
+class Log(DecisionLog, Protocol):
+    """A log that makes a file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the rest and complete the file."""
+
+
 class DecisionRows:
-    """Decisions as rows of the recording's dtype, handed over in batches.
+    """Decisions as records in a ring, for whoever records or compares them.
 
     Parameters
     ----------
-    dtype
-        From ``schema.decision_dtype``.
+    ring
+        Of ``schema.decision_dtype``.
     event_names
         Every event that the task can report; bit i of ``events`` stands for the i-th.
     """
 
-    def __init__(self, dtype: np.dtype[np.void], event_names: Sequence[str]) -> None:
-        self._rows, self._n = np.zeros(ROWS, dtype), 0
+    def __init__(self, ring: Ring, event_names: Sequence[str]) -> None:
+        self._ring = ring
         self._bits = {name: 1 << i for i, name in enumerate(event_names)}
 
-    def add(
+    def decision(
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
-    ) -> bool:
-        """Append a row; return whether the rows are full and have to be taken."""
+    ) -> None:
+        """Write one decision; a full ring counts it as dropped."""
         spikes, events = batch.spikes, 0
         for name in outcome.events:
             events |= self._bits[name]
-        self._rows[self._n] = (
+        slot = reserve(self._ring)
+        if slot < 0:
+            return
+        self._ring.slots[slot] = (
             tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), zlib.crc32(spikes.data),
             outcome.playing, outcome.terminated, outcome.truncated, events, outcome.reward, tick.lateness_us,
             action, outcome.observation,
         )  # fmt: skip
-        self._n += 1
-        return self._n == ROWS
-
-    def take(self) -> Records:
-        """Return the rows since the last call."""
-        rows, self._n = self._rows[: self._n].copy(), 0
-        return rows
+        commit(self._ring)
 
 
 class RecordingLog:
     """Writes decisions and everything that leaves the engine."""
 
-    def __init__(self, writer: Writer, rows: DecisionRows, rig: Rig) -> None:
-        self._writer, self._rows, self._rig = writer, rows, rig
+    def __init__(self, writer: Writer, dtype: np.dtype[np.void], event_names: Sequence[str], rig: Rig) -> None:
+        decisions = new_ring(dtype, ROWS, RECORDER)
+        self._rows, self._writer, self._rig = DecisionRows(decisions, event_names), writer, rig
         engine = rig.engine
-        self._rings = engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks
+        self._rings = (
+            engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks, RingReader(decisions, RECORDER),
+        )  # fmt: skip
         self._flushed_s = time.monotonic()
 
     @property
@@ -89,20 +103,20 @@ class RecordingLog:
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
     ) -> None:
         """Take note of one decision, and write what is due."""
-        full = self._rows.add(tick, batch, action, outcome, serial)
-        if full or any(ring.fill > FULL for ring in self._rings) or time.monotonic() - self._flushed_s > FLUSH_S:
+        self._rows.decision(tick, batch, action, outcome, serial)
+        if any(ring.fill > FULL for ring in self._rings) or time.monotonic() - self._flushed_s > FLUSH_S:
             self.flush()
 
     def flush(self) -> None:
         """Hand everything that has happened to the writer."""
-        engine, (spikes, pulses, blocks) = self._rig.engine, self._rings
+        engine, (spikes, pulses, blocks, decisions) = self._rig.engine, self._rings
         operator = np.array(engine.operator_commands, COMMAND)
         engine.operator_commands.clear()
         self._writer.append(
             spikes=spikes.take(),
             pulses=pulses.take(),
             blocks=blocks.take(),
-            decisions=self._rows.take(),
+            decisions=decisions.take(),
             operator_commands=operator,
             samples=self._rig.samples(),
         )

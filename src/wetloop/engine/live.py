@@ -1,0 +1,223 @@
+"""What the processes of a real-time session share (packets, rings, control words), and the engine's own loop.
+
+The source writes packets at the rig's pace; the engine follows with absolute deadlines (sleep to shortly before, then
+spin with pauses, never a full spin); everybody else polls. Nobody who can pause Python can pause the engine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from wetloop.engine.advance import advance
+from wetloop.kernels.borrow import borrowed
+from wetloop.kernels.clock import now_ns, pause, sleep_until_ns
+from wetloop.kernels.jit import counted, kernel
+from wetloop.kernels.records import BLOCK, COMMAND, FATES, KINDS, PULSE, SPIKE
+from wetloop.kernels.rings import (
+    ENGINE,
+    HEAD,
+    RECORDER,
+    SESSION,
+    STIMULATOR,
+    Ring,
+    commit,
+    front,
+    load_acquire,
+    release,
+    reserve,
+    store_release,
+    waiting,
+)
+from wetloop.kernels.state import CORE, Rings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from wetloop.core.types import Block, Records, RigInfo
+    from wetloop.engine.arena import Arena
+
+STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, SILENCED, ENDED = range(0, 176, 16)
+"""Control words, each on cache lines of its own: end everything; host time of the start; the engine's heartbeat; the
+sample up to which it is done and the arrival of that packet, ns; first sample; packets that took longer than one period;
+stop stimulating; triggers that the rig got too late; pulses held back for want of a heartbeat; the source has ended."""
+CONTROL_WORDS = 192
+
+SPIN_NS = 150_000
+NAP_NS = 20_000
+LONG_NAP_NS = 10_000_000
+DEPTH_S = 4.0
+"""Rig time that the packet ring holds: how long the recorder may be away before raw samples are lost."""
+
+PACKET = np.dtype(
+    [
+        ("start_sample", "<i8"), ("n_samples", "<i4"), ("lost_samples", "<i4"), ("n_spikes", "<i4"),
+        ("reserved", "<i4"), ("arrival_ns", "<i8"),
+    ]
+)  # fmt: skip
+DELIVERY = np.dtype(
+    [("sample_index", "<i8"), ("pattern", "<i4"), ("voice", "<i4"), ("serial", "<i8"), ("forwarded_ns", "<i8")]
+)
+"""A pulse as it was handed to the stimulator, and when."""
+
+
+class Packets(NamedTuple):
+    """What the rig delivers: PACKET records, samples (depth, n, n_channels) and spikes (depth, most)."""
+
+    ring: Ring
+    samples: npt.NDArray[np.int16]
+    spikes: Records
+
+
+class Shared(NamedTuple):
+    """Every array of a real-time session."""
+
+    control: npt.NDArray[np.int64]
+    core: Records
+    fates: npt.NDArray[np.int64]
+    rings: Rings
+    packets: Packets
+    triggers: Ring
+    deliveries: Ring
+    decisions: Ring
+
+    @classmethod
+    def of(cls, arena: Arena) -> Shared:
+        """Return the arrays of an arena."""
+        return cls(
+            control=arena["control"],
+            core=arena["core"],
+            fates=arena["fates"],
+            rings=Rings(*(arena.ring(name) for name in Rings._fields)),
+            packets=Packets(arena.ring("packets"), arena["packets.samples"], arena["packets.spikes"]),
+            triggers=arena.ring("triggers"),
+            deliveries=arena.ring("deliveries"),
+            decisions=arena.ring("decisions"),
+        )
+
+
+READERS: dict[str, tuple[int, ...]] = {
+    "spikes": (SESSION, RECORDER),
+    "pulses": (STIMULATOR, RECORDER),
+    "blocks": (RECORDER,),
+    "commands": (ENGINE,),
+    "packets": (ENGINE, RECORDER),
+    "triggers": (ENGINE,),
+    "deliveries": (RECORDER,),
+    "decisions": (RECORDER,),
+}
+"""Who reads each ring reliably; ``triggers`` go back to a source that is its own stimulator."""
+
+
+def shared_spec(info: RigInfo, decision_dtype: np.dtype[np.void]) -> Mapping[str, tuple[Any, tuple[int, ...]]]:
+    """Return the arrays of a session on this rig, by name, as (dtype, shape)."""
+    from wetloop.core.types import Signal
+    from wetloop.engine.arena import ring_spec
+
+    depth = max(64, int(DEPTH_S * info.sampling_frequency / info.packet_samples))
+    n_channels = info.n_channels if info.signal is Signal.SAMPLES else 0
+    most_spikes = 1 if n_channels else info.n_channels * (info.packet_samples // info.frame_samples + 2)
+    rings = {
+        "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
+        "commands": (COMMAND, 1 << 12), "packets": (PACKET, depth), "triggers": (DELIVERY, 1 << 12),
+        "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
+    }  # fmt: skip
+    spec: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "control": (np.dtype("<i8"), (CONTROL_WORDS,)),
+        "core": (CORE, (1,)),
+        "fates": (np.dtype("<i8"), (len(KINDS), len(FATES))),
+        "packets.samples": (np.dtype("<i2"), (depth, info.packet_samples, n_channels)),
+        "packets.spikes": (SPIKE, (depth, most_spikes)),
+    }
+    for name, (dtype, capacity) in rings.items():
+        spec |= ring_spec(name, dtype, capacity)
+    return spec
+
+
+def push_block(packets: Packets, block: Block) -> bool:
+    """Write one packet with the time of its arrival; return False, counted in the ring, where a reader is too slow."""
+    i = reserve(packets.ring)
+    if i < 0:
+        return False
+    n_spikes = len(block.spikes)
+    if packets.samples.shape[2]:
+        packets.samples[i, : block.n_samples] = block.samples
+    packets.spikes[i, :n_spikes] = block.spikes
+    packets.ring.slots[i] = (block.start_sample, block.n_samples, block.lost_samples, n_spikes, 0, now_host_ns())
+    commit(packets.ring)
+    return True
+
+
+@kernel
+def now_host_ns() -> int:
+    """Return the host's monotonic clock, ns, as all processes and kernels see it."""
+    return now_ns()
+
+
+@kernel
+def control_word(control: npt.NDArray[np.int64], word: int) -> int:
+    """Return a control word, with all that was written before it."""
+    return load_acquire(control, word)
+
+
+@kernel
+def set_control_word(control: npt.NDArray[np.int64], word: int, value: int) -> None:
+    """Set a control word after all that was written before."""
+    store_release(control, word, value)
+
+
+@counted
+def follow(handle: Any, packets: Packets, control: npt.NDArray[np.int64], period_ns: int, until_ns: int) -> None:
+    """Advance over packets as they come, until told to stop or ``until_ns``; idle it takes a sixth of a core."""
+    engine, rings = borrowed(handle.engine), borrowed(handle.rings)
+    due = now_ns()
+    while load_acquire(control, STOP) == 0:
+        now = now_ns()
+        store_release(control, BEAT, now)
+        if waiting(packets.ring, ENGINE) == 0:
+            if now > until_ns:
+                return
+            if now < due - SPIN_NS:
+                sleep_until_ns(min(due - SPIN_NS, now + LONG_NAP_NS))
+            elif now > due + SPIN_NS:
+                sleep_until_ns(now + NAP_NS)
+            else:
+                pause()
+            continue
+        i = front(packets.ring, ENGINE)
+        p = packets.ring.slots[i]
+        last = packets.ring.slots[(load_acquire(packets.ring.words, HEAD) - 1) % packets.ring.slots.size]
+        engine.core[0].arrival_ns = p.arrival_ns
+        advance(
+            engine, rings, p.start_sample, p.n_samples, p.lost_samples, packets.samples[i, : p.n_samples],
+            packets.spikes[i, : p.n_spikes], last.start_sample + last.n_samples,
+        )  # fmt: skip
+        if now_ns() - p.arrival_ns > period_ns:
+            store_release(control, LATE_BLOCKS, control[LATE_BLOCKS] + 1)
+        store_release(control, ARRIVAL, p.arrival_ns)
+        store_release(control, POSITION, p.start_sample + p.n_samples)
+        due = p.arrival_ns + period_ns
+        release(packets.ring, ENGINE)
+
+
+@kernel
+def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) -> int:
+    """Poll until the engine is done up to ``sample``, everything ends, or ``until_ns``; return how far the engine is."""
+    while load_acquire(control, POSITION) < sample and load_acquire(control, ENDED) == 0 and now_ns() < until_ns:
+        sleep_until_ns(now_ns() + NAP_NS)
+    return load_acquire(control, POSITION)
+
+
+@kernel
+def take_pulses(pulses: Ring, out: Records, control: npt.NDArray[np.int64], until_ns: int) -> int:
+    """Poll until pulses wait, then move them to ``out``; return how many, 0 if none came until ``until_ns``."""
+    while waiting(pulses, STIMULATOR) == 0 and load_acquire(control, STOP) == 0 and now_ns() < until_ns:
+        sleep_until_ns(now_ns() + NAP_NS)
+    n = min(waiting(pulses, STIMULATOR), out.size)
+    for k in range(n):
+        out[k] = pulses.slots[front(pulses, STIMULATOR)]
+        release(pulses, STIMULATOR)
+    return n

@@ -1,0 +1,106 @@
+"""A real-time session's own process: it waits for the engine's windows, and watches the others."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from wetloop.core.errors import RigError
+from wetloop.engine.live import (
+    ARRIVAL,
+    ENDED,
+    GO,
+    ORIGIN,
+    POSITION,
+    SILENCE,
+    STOP,
+    Shared,
+    control_word,
+    now_host_ns,
+    set_control_word,
+    wait_position,
+)
+from wetloop.engine.rig import NO_SAMPLES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from wetloop.core.guard import PatternTable
+    from wetloop.core.types import Samples
+    from wetloop.engine.arena import Arena
+    from wetloop.engine.crew import Crew
+
+LOOK_NS = 100_000_000
+"""How often the other processes are looked after while the session waits, ns."""
+STALL_S = 5.0
+"""A rig that delivers nothing for this long is given up, s."""
+
+
+class LivePace:
+    """Tells how late a decision comes: how much newer than its window the rig's data are by now."""
+
+    def __init__(self, control: npt.NDArray[np.int64], sampling_frequency: float) -> None:
+        self._control, self._sampling_frequency = control, sampling_frequency
+
+    def wait(self, sample: int) -> float:
+        """Return the lateness, us; there is nothing to wait for, since the rig keeps the time."""
+        position, arrival_ns = control_word(self._control, POSITION), control_word(self._control, ARRIVAL)
+        behind_us = (position - sample) / self._sampling_frequency * 1e6
+        return max(0.0, behind_us + (now_host_ns() - arrival_ns) / 1e3)
+
+
+class LiveHardware:
+    """Source, engine, stimulator and recorder in processes of their own, behind the face of a rig's hardware."""
+
+    def __init__(self, arena: Arena, crew: Crew) -> None:
+        self._arena, self._crew = arena, crew
+        self._control = Shared.of(arena).control
+
+    def warm_up(self) -> None:
+        """Start every process and wait until all kernels are loaded and the rig is open."""
+        self._control[ORIGIN] = -1
+        wait_position(self._control, 0, 0)
+        self._crew.start()
+
+    def open(self) -> None:
+        """Do nothing: the source's process has opened the rig."""
+
+    def prepare(self, table: PatternTable) -> None:
+        """Do nothing: the source's process has loaded the patterns."""
+
+    def start(self) -> int:
+        """Let the rig go, and return its first sample."""
+        set_control_word(self._control, GO, now_host_ns())
+        end_s = time.monotonic() + STALL_S
+        while control_word(self._control, ORIGIN) < 0:
+            self._crew.check()
+            if time.monotonic() > end_s:
+                raise RigError(f"the rig delivered nothing within {STALL_S:g} s: is it running?")
+            wait_position(self._control, 1, now_host_ns() + LOOK_NS // 100)
+        return control_word(self._control, ORIGIN)
+
+    def run_until(self, sample: int) -> None:
+        """Wait until the engine is done up to ``sample``."""
+        position, moved_s = control_word(self._control, POSITION), time.monotonic()
+        while position < sample:
+            now = wait_position(self._control, sample, now_host_ns() + LOOK_NS)
+            self._crew.check()
+            if now > position:
+                position, moved_s = now, time.monotonic()
+            elif control_word(self._control, ENDED):
+                raise EOFError
+            elif time.monotonic() - moved_s > STALL_S:
+                raise RigError(f"the rig delivered nothing for {STALL_S:g} s after sample {position}")
+
+    def samples(self) -> Samples:
+        """Return nothing: the recorder's process reads the packets itself."""
+        return NO_SAMPLES
+
+    def silence(self) -> None:
+        """Let the stimulator's process forward nothing more."""
+        set_control_word(self._control, SILENCE, 1)
+
+    def close(self) -> None:
+        """End all processes but the recorder, which ends when it has written everything."""
+        set_control_word(self._control, STOP, 1)

@@ -1,0 +1,158 @@
+"""What runs in each process of a real-time session: the source, the engine and the stimulator."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from wetloop.core.clock import Unpaced, WallPace
+from wetloop.core.errors import RigError
+from wetloop.core.protocols import Stimulator
+from wetloop.engine.arena import Arena
+from wetloop.engine.build import new_engine
+from wetloop.engine.crew import orphaned, report
+from wetloop.engine.engine import RingReader
+from wetloop.engine.host import obtain
+from wetloop.engine.live import (
+    BEAT,
+    ENDED,
+    GO,
+    LATE_AT_RIG,
+    ORIGIN,
+    SILENCE,
+    SILENCED,
+    STOP,
+    Shared,
+    control_word,
+    follow,
+    now_host_ns,
+    push_block,
+    set_control_word,
+    take_pulses,
+)
+from wetloop.kernels.handle import bind
+from wetloop.kernels.records import DELIVERED, PULSE
+from wetloop.kernels.rings import ENGINE, commit, reserve
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from wetloop.core.guard import PatternTable
+    from wetloop.core.protocols import Source
+    from wetloop.core.types import Block, Records
+    from wetloop.engine.build import EngineParts
+    from wetloop.kernels.rings import Ring
+
+LOOK_NS = 100_000_000
+"""How often a process looks whether its session still lives, ns."""
+
+
+class MakesSource(Protocol):
+    """A source's configuration: crosses to the source's process, where the source is made."""
+
+    def build(self, seed: int) -> Source:
+        """Return the source, unopened."""
+
+
+def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
+    """Follow the packets until the session says stop, or is gone."""
+    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    state = new_engine(*parts)
+    shared.core[:] = state.core
+    handle = bind(state._replace(core=shared.core, fates=shared.fates), shared.rings, 0)
+    period_ns = round(parts.info.packet_samples / parts.info.sampling_frequency * 1e9)
+    follow(handle, shared.packets, shared.control, period_ns, 0)
+    report(link, "ready", obtain("engine").to_dict())
+    while not control_word(shared.control, STOP) and not orphaned(parent):
+        follow(handle, shared.packets, shared.control, period_ns, now_host_ns() + LOOK_NS)
+
+
+def run_source(link: Connection, name: str, config: MakesSource, seed: int, table: PatternTable) -> None:
+    """Read the rig at its own pace, or at the host's where it keeps none, and write packets."""
+    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    source = config.build(seed)
+    try:
+        source.open()
+        if isinstance(source, Stimulator):
+            source.prepare(table)
+        report(link, "ready", obtain("source").to_dict())
+        while not control_word(shared.control, GO):
+            if control_word(shared.control, STOP) or orphaned(parent):
+                return
+            time.sleep(0.001)
+        _deliver_packets(shared, source, parent)
+    finally:
+        source.close()
+
+
+def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
+    """Deliver packets until the end.
+
+    A packet of a simulated rig is simulated when its time begins, so that a trigger that comes too late is too late as
+    on a real one, and delivered when its last sample is due and the rig's latency is over.
+    """
+    info, triggers = source.info, RingReader(shared.triggers, ENGINE)
+    pace = Unpaced() if info.real_time else WallPace(info.sampling_frequency * (1 + info.clock_drift_ppm * 1e-6))
+    latency_samples = 0 if info.real_time else info.samples(info.latency_ms)
+    held: deque[Block] = deque()
+    at = 0
+    while not control_word(shared.control, STOP) and not orphaned(parent):
+        pace.wait(at)
+        while held and (info.real_time or held[0].start_sample + held[0].n_samples + latency_samples <= at):
+            push_block(shared.packets, held.popleft())
+        if isinstance(source, Stimulator):
+            _trigger(shared, source, triggers)
+        try:
+            held.append(source.read())
+        except EOFError:
+            set_control_word(shared.control, ENDED, 1)
+            return
+        if control_word(shared.control, ORIGIN) < 0:
+            set_control_word(shared.control, ORIGIN, held[0].start_sample)
+        at = held[-1].start_sample + held[-1].n_samples
+
+
+def _trigger(shared: Shared, source: Stimulator, triggers: RingReader) -> None:
+    if control_word(shared.control, SILENCE):
+        source.silence()
+    for trigger in triggers.take():
+        try:
+            source.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
+        except RigError:
+            shared.control[LATE_AT_RIG] += 1
+
+
+def run_stimulator(link: Connection, name: str, lease_ms: float) -> None:
+    """Forward delivered pulses while the engine's heart beats."""
+    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    out, lease_ns = np.zeros(256, PULSE), round(lease_ms * 1e6)
+    take_pulses(shared.rings.pulses, out, shared.control, 0)
+    report(link, "ready", obtain("stimulator").to_dict())
+    while not control_word(shared.control, STOP) and not orphaned(parent):
+        n = take_pulses(shared.rings.pulses, out, shared.control, now_host_ns() + LOOK_NS)
+        forward(shared, out[:n], lease_ns)
+
+
+def forward(shared: Shared, pulses: Records, lease_ns: int) -> None:
+    """Forward the pulses that were delivered, unless the session is silenced or the engine is not heard of."""
+    for pulse in pulses[pulses["fate"] == DELIVERED]:
+        now_ns = now_host_ns()
+        silenced = control_word(shared.control, SILENCE)
+        if silenced or now_ns - control_word(shared.control, BEAT) > lease_ns:
+            shared.control[SILENCED] += 1
+            continue
+        row = (pulse["sample_index"], pulse["pattern"], pulse["voice"], pulse["serial"], now_ns)
+        put(shared.triggers, row)
+        put(shared.deliveries, row)
+
+
+def put(ring: Ring, row: tuple[int, ...]) -> None:
+    """Write one record; a full ring counts it as dropped."""
+    i = reserve(ring)
+    if i >= 0:
+        ring.slots[i] = row
+        commit(ring)
