@@ -163,17 +163,20 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     from wetloop.engine.remote import LiveHardware, LivePace
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
-    from wetloop.recording.process import RemoteLog, run_recorder
+    from wetloop.kernels.rings import prepare
+    from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
     config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
-    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype), READERS)
+    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype))
+    for ring, readers in READERS.items():
+        prepare(arena.ring(ring), *readers)
     shared, name, recording = Shared.of(arena), arena.name, config.recording
     crew = Crew(
         {
             "source": (run_source, (name, setting.played.source, config.seed, setting.table)),
             "engine": (run_engine, (name, _engine_parts(setting))),
             "stimulator": (run_stimulator, (name, config.guard.lease_ms)),
-            "recorder": (run_recorder, (name, path, header, recording.raw_samples, recording.compression)),
+            "recorder": (run_recorder, (name, NewFile(path, header, recording.raw_samples, recording.compression))),
         }
     )
     engine = EnginePort(shared.core, shared.fates, shared.rings)

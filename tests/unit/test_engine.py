@@ -7,7 +7,7 @@ from wetloop.core.types import Block, Signal
 from wetloop.engine.engine import RingReader
 from wetloop.kernels.random import exponential, mix
 from wetloop.kernels.records import SPIKE
-from wetloop.kernels.rings import DROPPED, RECORDER, SESSION, Ring, commit, new_ring, reserve
+from wetloop.kernels.rings import DROPPED, RECORDER, SESSION, Ring, new_ring, put
 
 
 def spikes_at(*samples, known=None):
@@ -71,10 +71,7 @@ def test_blocks_record_the_serial_in_effect(bench):
 
 def fill(ring: Ring, values):
     for v in values:
-        i = reserve(ring)
-        if i >= 0:
-            ring.slots[i]["sample_index"] = v
-            commit(ring)
+        put(ring, (v, 0, 0, 0.0))
 
 
 @pytest.mark.parametrize("n", [0, 3, 8])

@@ -91,7 +91,7 @@ def test_newer_plan_supersedes_those_that_were_to_start_later(bench):
 
 def test_too_many_waiting_settings_are_counted(bench):
     b = bench()
-    for k in range(10):
+    for k in range(66):
         b.set(start=1000 + k, stop=2000, period=500.0)
     b.run(25)
     assert b.engine.dropped["settings"] == 2

@@ -22,11 +22,11 @@ from wetloop.kernels.rings import (
     SESSION,
     STIMULATOR,
     Ring,
-    commit,
+    commit_slot,
     front,
     load_acquire,
     release,
-    reserve,
+    reserve_slot,
     store_release,
     waiting,
 )
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, SILENCED, ENDED = range(0, 176, 16)
 """Control words, each on cache lines of its own: end everything; host time of the start; the engine's heartbeat; the
-sample up to which it is done and the arrival of that packet, ns; first sample; packets that took longer than one period;
-stop stimulating; triggers that the rig got too late; pulses held back for want of a heartbeat; the source has ended."""
+sample up to which it is done and the arrival of that packet, ns; first sample; packets that took more than a period;
+stop stimulating; triggers that reached the rig too late; pulses held back without a heartbeat; the source has ended."""
 CONTROL_WORDS = 192
 
 SPIN_NS = 150_000
@@ -88,11 +88,11 @@ class Shared(NamedTuple):
     def of(cls, arena: Arena) -> Shared:
         """Return the arrays of an arena."""
         return cls(
-            control=arena["control"],
-            core=arena["core"],
-            fates=arena["fates"],
+            control=arena.arrays["control"],
+            core=arena.arrays["core"],
+            fates=arena.arrays["fates"],
             rings=Rings(*(arena.ring(name) for name in Rings._fields)),
-            packets=Packets(arena.ring("packets"), arena["packets.samples"], arena["packets.spikes"]),
+            packets=Packets(arena.ring("packets"), arena.arrays["packets.samples"], arena.arrays["packets.spikes"]),
             triggers=arena.ring("triggers"),
             deliveries=arena.ring("deliveries"),
             decisions=arena.ring("decisions"),
@@ -139,7 +139,7 @@ def shared_spec(info: RigInfo, decision_dtype: np.dtype[np.void]) -> Mapping[str
 
 def push_block(packets: Packets, block: Block) -> bool:
     """Write one packet with the time of its arrival; return False, counted in the ring, where a reader is too slow."""
-    i = reserve(packets.ring)
+    i = reserve_slot(packets.ring.words, packets.ring.slots.size)
     if i < 0:
         return False
     n_spikes = len(block.spikes)
@@ -147,7 +147,7 @@ def push_block(packets: Packets, block: Block) -> bool:
         packets.samples[i, : block.n_samples] = block.samples
     packets.spikes[i, :n_spikes] = block.spikes
     packets.ring.slots[i] = (block.start_sample, block.n_samples, block.lost_samples, n_spikes, 0, now_host_ns())
-    commit(packets.ring)
+    commit_slot(packets.ring.words)
     return True
 
 
@@ -160,7 +160,7 @@ def now_host_ns() -> int:
 @kernel
 def control_word(control: npt.NDArray[np.int64], word: int) -> int:
     """Return a control word, with all that was written before it."""
-    return load_acquire(control, word)
+    return int(load_acquire(control, word))
 
 
 @kernel
@@ -205,10 +205,10 @@ def follow(handle: Any, packets: Packets, control: npt.NDArray[np.int64], period
 
 @kernel
 def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) -> int:
-    """Poll until the engine is done up to ``sample``, everything ends, or ``until_ns``; return how far the engine is."""
+    """Poll until the engine is done up to ``sample``, the source ends, or ``until_ns``; return how far the engine is."""
     while load_acquire(control, POSITION) < sample and load_acquire(control, ENDED) == 0 and now_ns() < until_ns:
         sleep_until_ns(now_ns() + NAP_NS)
-    return load_acquire(control, POSITION)
+    return int(load_acquire(control, POSITION))
 
 
 @kernel
@@ -220,4 +220,4 @@ def take_pulses(pulses: Ring, out: Records, control: npt.NDArray[np.int64], unti
     for k in range(n):
         out[k] = pulses.slots[front(pulses, STIMULATOR)]
         release(pulses, STIMULATOR)
-    return n
+    return int(n)

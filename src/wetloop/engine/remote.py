@@ -21,6 +21,7 @@ from wetloop.engine.live import (
     wait_position,
 )
 from wetloop.engine.rig import NO_SAMPLES
+from wetloop.engine.roles import warm_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,11 +57,13 @@ class LiveHardware:
     def __init__(self, arena: Arena, crew: Crew) -> None:
         self._arena, self._crew = arena, crew
         self._control = Shared.of(arena).control
+        self._looked_s = 0.0
 
     def warm_up(self) -> None:
         """Start every process and wait until all kernels are loaded and the rig is open."""
         self._control[ORIGIN] = -1
         wait_position(self._control, 0, 0)
+        warm_up(Shared.of(self._arena))
         self._crew.start()
 
     def open(self) -> None:
@@ -83,15 +86,23 @@ class LiveHardware:
     def run_until(self, sample: int) -> None:
         """Wait until the engine is done up to ``sample``."""
         position, moved_s = control_word(self._control, POSITION), time.monotonic()
+        if moved_s - self._looked_s > LOOK_NS * 1e-9:
+            self._look()
         while position < sample:
             now = wait_position(self._control, sample, now_host_ns() + LOOK_NS)
-            self._crew.check()
+            if now >= sample:
+                return
+            self._look()
             if now > position:
                 position, moved_s = now, time.monotonic()
             elif control_word(self._control, ENDED):
                 raise EOFError
             elif time.monotonic() - moved_s > STALL_S:
                 raise RigError(f"the rig delivered nothing for {STALL_S:g} s after sample {position}")
+
+    def _look(self) -> None:
+        self._crew.check()
+        self._looked_s = time.monotonic()
 
     def samples(self) -> Samples:
         """Return nothing: the recorder's process reads the packets itself."""

@@ -19,6 +19,7 @@ from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
     BEAT,
+    DELIVERY,
     ENDED,
     GO,
     LATE_AT_RIG,
@@ -36,7 +37,7 @@ from wetloop.engine.live import (
 )
 from wetloop.kernels.handle import bind
 from wetloop.kernels.records import DELIVERED, PULSE
-from wetloop.kernels.rings import ENGINE, commit, reserve
+from wetloop.kernels.rings import ENGINE, new_ring, put
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from wetloop.core.protocols import Source
     from wetloop.core.types import Block, Records
     from wetloop.engine.build import EngineParts
-    from wetloop.kernels.rings import Ring
 
 LOOK_NS = 100_000_000
 """How often a process looks whether its session still lives, ns."""
@@ -79,6 +79,7 @@ def run_source(link: Connection, name: str, config: MakesSource, seed: int, tabl
         source.open()
         if isinstance(source, Stimulator):
             source.prepare(table)
+        warm_up(shared)
         report(link, "ready", obtain("source").to_dict())
         while not control_word(shared.control, GO):
             if control_word(shared.control, STOP) or orphaned(parent):
@@ -87,6 +88,14 @@ def run_source(link: Connection, name: str, config: MakesSource, seed: int, tabl
         _deliver_packets(shared, source, parent)
     finally:
         source.close()
+
+
+def warm_up(shared: Shared) -> None:
+    """Load the kernels that Python calls, so that the first packet is as quick as the others."""
+    scratch = new_ring(DELIVERY, 2, ENGINE)
+    put(scratch, (0, 0, 0, 0, now_host_ns()))
+    RingReader(scratch, ENGINE).take()
+    set_control_word(shared.control, ENDED, control_word(shared.control, ENDED))
 
 
 def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
@@ -131,6 +140,7 @@ def run_stimulator(link: Connection, name: str, lease_ms: float) -> None:
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
     out, lease_ns = np.zeros(256, PULSE), round(lease_ms * 1e6)
     take_pulses(shared.rings.pulses, out, shared.control, 0)
+    warm_up(shared)
     report(link, "ready", obtain("stimulator").to_dict())
     while not control_word(shared.control, STOP) and not orphaned(parent):
         n = take_pulses(shared.rings.pulses, out, shared.control, now_host_ns() + LOOK_NS)
@@ -148,11 +158,3 @@ def forward(shared: Shared, pulses: Records, lease_ns: int) -> None:
         row = (pulse["sample_index"], pulse["pattern"], pulse["voice"], pulse["serial"], now_ns)
         put(shared.triggers, row)
         put(shared.deliveries, row)
-
-
-def put(ring: Ring, row: tuple[int, ...]) -> None:
-    """Write one record; a full ring counts it as dropped."""
-    i = reserve(ring)
-    if i >= 0:
-        ring.slots[i] = row
-        commit(ring)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wetloop.kernels.detection import Detector
     from wetloop.kernels.rings import Ring
 
-N_VOICES, PENDING, CHARGE_BINS, WINDOWS, BLANKS = 64, 8, 16, 2, 1024
+N_VOICES, PENDING, CHARGE_BINS, WINDOWS, BLANKS = 64, 64, 16, 2, 1024
 """Voices; settings that may wait in each; bins of a charge window; windows (1 s, 1 min); pulses kept for blanking."""
 
 CORE = np.dtype(

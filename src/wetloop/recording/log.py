@@ -10,7 +10,7 @@ import numpy as np
 
 from wetloop.engine.engine import RingReader
 from wetloop.kernels.records import COMMAND
-from wetloop.kernels.rings import RECORDER, commit, new_ring, reserve
+from wetloop.kernels.rings import RECORDER, new_ring, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,15 +71,11 @@ class DecisionRows:
         spikes, events = batch.spikes, 0
         for name in outcome.events:
             events |= self._bits[name]
-        slot = reserve(self._ring)
-        if slot < 0:
-            return
-        self._ring.slots[slot] = (
+        put(self._ring, (
             tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), zlib.crc32(spikes.data),
             outcome.playing, outcome.terminated, outcome.truncated, events, outcome.reward, tick.lateness_us,
             action, outcome.observation,
-        )  # fmt: skip
-        commit(self._ring)
+        ))  # fmt: skip
 
 
 class RecordingLog:

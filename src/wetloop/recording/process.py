@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -57,25 +57,27 @@ class PacketReader:
         return samples
 
 
-def run_recorder(
-    link: Connection,
-    name: str,
-    path: Path,
-    header: Header,
-    raw_samples: bool,
-    compression: Literal["none", "gzip"],  # noqa: FBT001
-) -> None:
+class NewFile(NamedTuple):
+    """What the recorder is to make."""
+
+    path: Path
+    header: Header
+    raw_samples: bool
+    compression: Literal["none", "gzip"]
+
+
+def run_recorder(link: Connection, name: str, new: NewFile) -> None:
     """Write until the session sends its last words, or is gone: then the file is completed all the same."""
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
-    writer = Writer(path, header, raw_samples=raw_samples, compression=compression)
-    recorder = _Recorder(shared, writer, PacketReader(shared.packets, keep_samples=raw_samples))
+    writer = Writer(new.path, new.header, raw_samples=new.raw_samples, compression=new.compression)
+    recorder = _Recorder(shared, writer, PacketReader(shared.packets, keep_samples=new.raw_samples))
     report(link, "ready", obtain("recorder").to_dict())
     flushed_s = time.monotonic()
     while not orphaned(parent):
         if link.poll(POLL_S):
             operator_commands, summary = link.recv()
             recorder.finish(operator_commands, summary)
-            report(link, "done", str(path))
+            report(link, "done", str(new.path))
             return
         recorder.take()
         if time.monotonic() - flushed_s > FLUSH_S:
