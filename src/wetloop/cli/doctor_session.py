@@ -6,7 +6,7 @@ import shutil
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from wetloop.assembly import Setting
     from wetloop.config import SessionConfig
+    from wetloop.core.guard import PatternTable
     from wetloop.core.limits import StimLimits
     from wetloop.core.protocols import Source
     from wetloop.core.types import RigInfo
@@ -48,22 +49,20 @@ def examine(config: SessionConfig, folder: Path, seconds: float) -> Iterator[Che
         How long to watch the timer, and at most the disk, s.
     """
     yield from (host.cores(), host.preemption(), host.clock_source(), host.governor())
-    permissions, lateness = timing.watch_wake_ups(seconds)
-    yield from (host.real_time(permissions), host.memory_lock(permissions), timing.wake_ups(lateness, permissions))
+    yield from timing.punctuality(seconds)
     yield from (host.stray_processes(), host.shared_memory(), compiled_code())
-    check, described = fit(config)
+    check, known = fit(config)
     yield check
-    bytes_per_s = recorded_bytes_per_s(described[0]) if described else 0.0
+    bytes_per_s = known.bytes_per_s if known else 0.0
     check = timing.writing(folder, seconds, bytes_per_s)
     yield check
     if check.level != "fail":
         yield timing.locking(folder)
         yield disk_space(shutil.disk_usage(folder).free, bytes_per_s, config.duration)
-    if described:
-        setting, source = described
-        yield handshake(source, PATIENCE_S)
-        yield guard_before(setting.info, setting.limits)
-        yield guard_during(setting.info, setting.limits)
+    if known:
+        yield handshake(known.source, PATIENCE_S)
+        yield guard_before(known.setting.info, known.setting.limits)
+        yield guard_during(known.setting.info, known.setting.limits)
 
 
 def compiled_code() -> Check:
@@ -79,26 +78,28 @@ def compiled_code() -> Check:
     )
 
 
-def fit(config: SessionConfig) -> tuple[Check, tuple[Setting, Source] | None]:
+class Known(NamedTuple):
+    """A session that fits its rig: what is known of it, its source, and what it writes per second, uncompressed."""
+
+    setting: Setting
+    source: Source
+    bytes_per_s: float
+
+
+def fit(config: SessionConfig) -> tuple[Check, Known | None]:
     """Tell whether the rig can do what the session asks for; return what is known of both, where it can."""
-    from wetloop.assembly import describe
+    from wetloop.assembly import describe, players
+    from wetloop.cli.dry_run import disk_mb_per_h
 
     try:
         setting, source = describe(config)
+        bytes_per_s = disk_mb_per_h(setting, players(setting))["together"] * 1e6 / 3600
     except Exception as error:  # noqa: BLE001  (a plug-in may raise anything)
         remedy = "nothing of the rig was checked: correct the configuration, or connect the rig, and ask again"
         return Check("configuration", "fail", _message(error), remedy), None
     info = setting.info
     value = f"{info.name}, {info.n_channels} channels at {info.sampling_frequency:g} Hz, {len(setting.table)} patterns"
-    return Check("configuration", "pass", value), (setting, source)
-
-
-def recorded_bytes_per_s(setting: Setting) -> float:
-    """Return what the session writes per second of rig time, before compression, bytes."""
-    from wetloop.assembly import players
-    from wetloop.cli.dry_run import disk_mb_per_h
-
-    return disk_mb_per_h(setting, players(setting))["together"] * 1e6 / 3600
+    return Check("configuration", "pass", value), Known(setting, source, bytes_per_s)
 
 
 def disk_space(free_bytes: float, bytes_per_s: float, duration_s: float) -> Check:
@@ -166,29 +167,33 @@ def hostile(info: RigInfo) -> Iterator[tuple[str, Pattern]]:
 
 
 def guard_during(info: RigInfo, limits: StimLimits) -> Check:
-    """Have the engine deliver a train that is far too fast, to nobody: its guard must refuse most of it."""
+    """Have an engine without a rig deliver a train that is far too fast: its guard must refuse most of it."""
+    name = "guard, during"
     try:
-        delivered, refused = _overdriven(info, limits)
+        table = StimGuard(info, limits).prepare({"weak": _weakest(info, limits)})
+    except GuardError:
+        return Check(name, "pass", "this rig may not stimulate at all")
+    try:
+        delivered, refused = _overdriven(info, limits, table)
     except GuardError as error:
-        return Check("guard, during", "pass", f"this rig takes no pulse at all: {error}")
+        return Check(name, "fail", str(error), "correct the limits of the rig or of the session")
     return judged(
-        "guard, during",
-        f"{delivered} of {delivered + refused} pulses at {TRAIN_HZ} Hz delivered (to nobody), {refused} refused",
+        name,
+        f"refuses {refused} of {delivered + refused} pulses of a train at {TRAIN_HZ} Hz",
         good=refused > 0,
         remedy="do not stimulate: set min_interval_ms, max_rate_hz and max_array_rate_hz in rig.limits",
         otherwise="fail",
     )
 
 
-def _overdriven(info: RigInfo, limits: StimLimits) -> tuple[int, int]:
+def _overdriven(info: RigInfo, limits: StimLimits, table: PatternTable) -> tuple[int, int]:
     """Return how many pulses of the train an engine delivers and refuses."""
     from wetloop.engine.build import Safety, new_engine, new_rings
     from wetloop.engine.detector import DetectionConfig
     from wetloop.engine.engine import Engine
-    from wetloop.kernels.records import ARMED, DELIVERED, FATES, RUNNING, SPIKE
+    from wetloop.kernels.records import ARMED, RUNNING, SPIKE
 
     info = replace(info, signal=Signal.SPIKES)
-    table = StimGuard(info, limits).prepare({"weak": _weakest(info, limits)})
     engine = Engine(new_engine(info, table, Safety(limits), DetectionConfig()), new_rings())
     for state in (ARMED, RUNNING):
         engine.change_state(state)
@@ -198,9 +203,8 @@ def _overdriven(info: RigInfo, limits: StimLimits) -> tuple[int, int]:
     nothing, no_spikes = np.zeros((0, info.n_channels), np.int16), np.zeros(0, SPIKE)
     for at in range(0, stop, frame):
         engine.advance(Block(at, frame, nothing, no_spikes), at + frame)
-    fates = np.bincount(engine.pulses.take()["fate"], minlength=len(FATES))
-    refused = sum(int(fates[i]) for i, name in enumerate(FATES) if name.startswith("refused"))
-    return int(fates[DELIVERED]), refused
+    fates = engine.fates()["sensory"]
+    return fates["delivered"], sum(n for fate, n in fates.items() if fate.startswith("refused"))
 
 
 def _weakest(info: RigInfo, limits: StimLimits) -> Pattern:

@@ -8,18 +8,22 @@ import os
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wetloop.cli.doctor_checks import Check, judged
+from wetloop.cli.doctor_checks import Check, judged, memory_lock, real_time
 from wetloop.cli.spread import Spread
 from wetloop.core.clock import WallPace
 from wetloop.engine.host import Permissions, die_with_parent, obtain
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
 
 RATE_HZ = 1000.0
 FRAME_US = 1e6 / RATE_HZ
@@ -30,6 +34,17 @@ WRITE_BYTES = 64 * 1024
 MOST_WRITES = 500
 PATIENT_US = 1e6
 """The rings hold far more than a second; a disk that often takes longer will fill them one day."""
+
+
+def punctuality(seconds: float) -> Iterator[Check]:
+    """Yield what an engine is permitted here, and how punctually it then wakes up within ``seconds``."""
+    try:
+        permissions, lateness = watch_wake_ups(seconds)
+    except BrokenProcessPool:
+        remedy = "it may take more memory than there is: an engine locks about 350 MB; see dmesg"
+        yield Check("timer wake-up", "fail", "the process that was to measure it was killed", remedy)
+        return
+    yield from (real_time(permissions), memory_lock(permissions), wake_ups(lateness, permissions))
 
 
 def watch_wake_ups(seconds: float) -> tuple[Permissions, Spread]:
@@ -76,7 +91,7 @@ def locking(folder: Path) -> Check:
     """Try whether the file system of the folder keeps a second writer out."""
     name, remedy = "file locking", "two sessions could write one file: put recordings on a local disk"
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file, open(file.name, "rb") as other:  # noqa: PTH123  (a name, not a Path)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file, Path(file.name).open("rb") as other:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -114,9 +129,10 @@ def writing(folder: Path, seconds: float, needed_bytes_per_s: float) -> Check:
     return Check(check.name, check.level, check.value, check.remedy, spread)
 
 
-def _write_times_us(folder: Path, seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _write_times_us(folder: Path, seconds: float) -> npt.NDArray[np.float64]:
     """Return how long each write and ``fdatasync`` took, us, shape (n_writes,); the file never has a name."""
-    data, times_us = os.urandom(WRITE_BYTES), []
+    data = os.urandom(WRITE_BYTES)
+    times_us: list[float] = []
     stop = time.monotonic() + seconds
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         while not times_us or (len(times_us) < MOST_WRITES and time.monotonic() < stop):
