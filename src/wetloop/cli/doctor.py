@@ -30,8 +30,9 @@ def doctor(
 ) -> None:
     """Check real time, disk, compiled code, leftovers, rig and guard: exit code 1 if anything fails.
 
-    Warnings do not fail: such a session runs, but less punctually or for less long. Nothing is stimulated. The
-    recording folder is made where there is none, as a session would.
+    Warnings do not fail: such a session runs, but less punctually or for less long.
+
+    Nothing is stimulated. The recording folder is made where there is none, as a session would.
     """
     from wetloop.cli.doctor_session import examine
     from wetloop.cli.output import echo_json, show
