@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wetloop import __version__
+from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
@@ -32,6 +33,7 @@ app.command()(replay)
 app.command()(inspect)
 app.command("new-config")(new_config)
 app.command()(drivers)
+app.command()(doctor)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001  (typer's signature of an option callback)
