@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from wetloop.core.layout import Layout
     from wetloop.core.limits import StimLimits
     from wetloop.core.protocols import Decoder, Encoder, FeedbackRule, Source
-    from wetloop.core.types import RigInfo
+    from wetloop.core.types import Records, RigInfo
     from wetloop.engine.build import EngineParts
     from wetloop.engine.engine import Engine, EnginePort
+    from wetloop.engine.feed import ReplayedEngine
     from wetloop.engine.rig import Plan, Rig
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
@@ -119,6 +120,14 @@ def engine_of(setting: Setting) -> Engine:
     from wetloop.engine.engine import Engine
 
     return Engine(new_engine(*_engine_parts(setting)), new_rings())
+
+
+def replayed_engine_of(setting: Setting, operator_commands: Records) -> ReplayedEngine:
+    """Build the engine of a replay."""
+    from wetloop.engine.build import new_engine, new_rings
+    from wetloop.engine.feed import ReplayedEngine
+
+    return ReplayedEngine(new_engine(*_engine_parts(setting)), new_rings(), operator_commands)
 
 
 def _engine_parts(setting: Setting) -> EngineParts:

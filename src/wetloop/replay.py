@@ -61,7 +61,7 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
     begun = time.monotonic()
     with Recording(path) as recording:
         setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
-        engine = assembly.engine_of(setting)
+        engine = assembly.replayed_engine_of(setting, recording.operator_commands())
         rows = Rows.of(recording)
         blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
         rig = Rig(engine, blocks, setting.table, setting.plan, Unpaced())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wetloop.engine.advance import advance
+from wetloop.engine.engine import Engine
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.jit import counted
@@ -15,11 +17,53 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from wetloop.core.guard import PatternTable
-    from wetloop.core.types import Records, Samples
-    from wetloop.engine.engine import Engine
+    from wetloop.core.types import Records, Samples, StimProgram
+    from wetloop.kernels.state import EngineState, Rings
 
 ROWS_AT_ONCE = 1 << 16
 """Rows of raw samples that are read from the file at once."""
+
+
+class ReplayedEngine(Engine):
+    """An engine whose commands wait until the block at which they took effect when they were recorded.
+
+    Parameters
+    ----------
+    state, rings
+        As for an engine.
+    operator_commands
+        COMMAND records of what was no decision: they take the serials that they had, and nobody else sends any.
+    """
+
+    def __init__(self, state: EngineState, rings: Rings, operator_commands: Records) -> None:
+        super().__init__(state, rings)
+        self._operator = {int(row["serial"]): tuple(row.tolist()) for row in operator_commands}
+        self._held: deque[tuple[Any, ...]] = deque()
+        self._take_operator_commands()
+
+    def submit(self, program: StimProgram, lease_until: int) -> int:
+        """Hold a program back; return its serial."""
+        serial = super().submit(program, lease_until)
+        self._take_operator_commands()
+        return serial
+
+    def change_state(self, state: int) -> int:
+        """Do nothing: the recorded operator has spoken."""
+        _ = state
+        return self.serial
+
+    def release(self, serial: int) -> None:
+        """Let everything up to this serial take effect with the next block."""
+        while self._held and self._held[0][0] <= serial:
+            super()._push(self._held.popleft())
+
+    def _push(self, row: tuple[Any, ...]) -> None:
+        self._held.append(row)
+
+    def _take_operator_commands(self) -> None:
+        while self.serial + 1 in self._operator:
+            self.serial += 1
+            self._held.append(self._operator[self.serial])
 
 
 class RecordedBlocks:
@@ -28,7 +72,7 @@ class RecordedBlocks:
     Parameters
     ----------
     engine
-        Takes the blocks.
+        Takes the blocks, and each command at the block that it was recorded with.
     blocks
         BLOCK records, in order.
     spikes
@@ -37,7 +81,7 @@ class RecordedBlocks:
         int16 (n_samples, n_channels), an array or a dataset on disk; detection runs again where they are given.
     """
 
-    def __init__(self, engine: Engine, blocks: Records, spikes: Records, samples: Any) -> None:
+    def __init__(self, engine: ReplayedEngine, blocks: Records, spikes: Records, samples: Any) -> None:
         self._engine, self._blocks, self._samples = engine, blocks, samples
         self._stops = blocks["start_sample"] + blocks["n_samples"]
         self._used = 0
@@ -77,11 +121,15 @@ class RecordedBlocks:
         n_rows = int(self._blocks["n_samples"][self._used : last].sum())
         if self._samples is not None:
             self._load(self._next_row + n_rows)
-        feed(
-            self._handle, self._blocks, self._edges, self._spikes, self._rows, self._next_row - self._rows_from,
-            self._used, last,
-        )  # fmt: skip
-        self._used, self._next_row = last, self._next_row + n_rows
+        serials = self._blocks["serial"][self._used : last]
+        for stop in (*(self._used + 1 + np.flatnonzero(np.diff(serials))).tolist(), last):
+            self._engine.release(int(self._blocks["serial"][self._used]))
+            feed(
+                self._handle, self._blocks, self._edges, self._spikes, self._rows, self._next_row - self._rows_from,
+                self._used, stop,
+            )  # fmt: skip
+            self._next_row += int(self._blocks["n_samples"][self._used : stop].sum())
+            self._used = stop
         self._engine.pulses.take()
 
     def _load(self, until: int) -> None:
