@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wetloop import __version__
 from wetloop.conditions import applied
@@ -139,11 +139,15 @@ def _engine_parts(setting: Setting) -> EngineParts:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a session plays: the rig, the engine behind it, and who takes notes. ``close`` ends what was started."""
+    """Where a session plays: the rig, the engine behind it, and who takes notes.
+
+    ``facts`` tells what real time needed and got; ``close`` ends what was started.
+    """
 
     rig: Rig
     engine: EnginePort
     log: Log
+    facts: Callable[[], dict[str, Any]]
     close: Callable[[], None]
 
 
@@ -160,7 +164,8 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
     path = recording_path(setting.config)
     writer = Writer(path, header, raw_samples=recording.raw_samples, compression=recording.compression)
-    return Stage(rig, engine, RecordingLog(writer, header.decision_dtype, header.event_names, rig), lambda: None)
+    log = RecordingLog(writer, header.decision_dtype, header.event_names, rig)
+    return Stage(rig, engine, log, dict, lambda: None)
 
 
 def live_stage(setting: Setting, task: TaskRunner) -> Stage:
@@ -169,7 +174,8 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     from wetloop.engine.crew import Crew
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import READERS, Shared, shared_spec
-    from wetloop.engine.remote import LiveHardware, LivePace
+    from wetloop.engine.overrun import Overruns
+    from wetloop.engine.remote import LiveHardware, LivePace, live_facts
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
     from wetloop.kernels.rings import prepare
@@ -189,7 +195,8 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
         }
     )
     engine = EnginePort(shared.core, shared.fates, shared.rings)
-    pace = LivePace(shared.control, setting.info.sampling_frequency)
+    rate = setting.info.sampling_frequency
+    pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
     log = RemoteLog(shared.decisions, header.event_names, engine, crew, path)
 
@@ -197,7 +204,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
         crew.join()
         arena.close()
 
-    return Stage(rig, engine, log, close)
+    return Stage(rig, engine, log, lambda: live_facts(shared, crew), close)
 
 
 def header_of(setting: Setting, task: TaskRunner) -> Header:

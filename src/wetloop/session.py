@@ -81,6 +81,7 @@ class Summary:
     lost_samples: int
     dropped: dict[str, int]
     guard_state: str
+    real_time: dict[str, Any]
     file: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,5 +183,6 @@ def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: f
         lost_samples=engine.lost_samples,
         dropped=engine.dropped,
         guard_state=engine.guard_state,
+        real_time=stage.facts(),
         file=str(stage.log.path),
     )

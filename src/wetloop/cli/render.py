@@ -62,9 +62,24 @@ def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "spikes", summary["spikes"]
     yield "decisions", f"{summary['decisions']}, {summary['late_decisions']} late"
     yield "lost samples", summary["lost_samples"]
+    if summary.get("real_time"):
+        yield from _real_time_facts(summary["real_time"])
     yield "rig time", _number(summary["duration_s"], "s")
     if summary["wall_s"]:
         yield "speed", f"{summary['duration_s'] / summary['wall_s']:.3g} x real time"
+
+
+def _real_time_facts(real_time: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    yield "late packets", real_time["late_blocks"]
+    granted = {
+        role: ", ".join(
+            name
+            for name, has in (("FIFO", got["fifo_priority"] is not None), ("locked", got["memory_locked"]))
+            if has
+        )
+        for role, got in real_time["permissions"].items()
+    }
+    yield "permissions", ", ".join(f"{role} {what or 'none'}" for role, what in granted.items())
 
 
 def _number(value: float | None, unit: str) -> str:

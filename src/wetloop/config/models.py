@@ -25,6 +25,7 @@ from wetloop.core.plugin import (
     TaskConfig,
 )
 from wetloop.engine.detector import DetectionConfig
+from wetloop.engine.overrun import OverrunConfig
 
 _DURATION = re.compile(r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|min|h)?")
 _UNIT_S = {None: 1.0, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -138,6 +139,8 @@ class SessionConfig(_Section):
     """The rig's name and limits, or the path of a YAML file with them."""
     guard: GuardConfig = Field(GuardConfig(), validate_default=True)
     """The session's limits of stimulation."""
+    overrun: OverrunConfig = OverrunConfig()
+    """What follows when decisions come late again and again in real time."""
     recording: RecordingConfig = RecordingConfig()
     """Where and how the session is recorded."""
     subject: SubjectConfig = SubjectConfig()

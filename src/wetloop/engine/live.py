@@ -154,7 +154,7 @@ def push_block(packets: Packets, block: Block) -> bool:
 @kernel
 def now_host_ns() -> int:
     """Return the host's monotonic clock, ns, as all processes and kernels see it."""
-    return now_ns()
+    return int(now_ns())
 
 
 @kernel
@@ -205,7 +205,7 @@ def follow(handle: Any, packets: Packets, control: npt.NDArray[np.int64], period
 
 @kernel
 def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) -> int:
-    """Poll until the engine is done up to ``sample``, the source ends, or ``until_ns``; return how far the engine is."""
+    """Poll until the engine is done up to ``sample``, the source ends, or ``until_ns``; return its position."""
     while load_acquire(control, POSITION) < sample and load_acquire(control, ENDED) == 0 and now_ns() < until_ns:
         sleep_until_ns(now_ns() + NAP_NS)
     return int(load_acquire(control, POSITION))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wetloop.core.errors import RigError
 from wetloop.engine.live import (
     ARRIVAL,
     ENDED,
     GO,
+    LATE_AT_RIG,
+    LATE_BLOCKS,
     ORIGIN,
     POSITION,
     SILENCE,
+    SILENCED,
     STOP,
     Shared,
     control_word,
@@ -22,6 +25,7 @@ from wetloop.engine.live import (
 )
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.engine.roles import warm_up
+from wetloop.kernels.rings import DROPPED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +53,15 @@ class LivePace:
         position, arrival_ns = control_word(self._control, POSITION), control_word(self._control, ARRIVAL)
         behind_us = (position - sample) / self._sampling_frequency * 1e6
         return max(0.0, behind_us + (now_host_ns() - arrival_ns) / 1e3)
+
+
+def live_facts(shared: Shared, crew: Crew) -> dict[str, Any]:
+    """Return what the summary of a real-time session tells: late packets, what came too late, what was permitted."""
+    words = {"late_blocks": LATE_BLOCKS, "triggers_late_at_rig": LATE_AT_RIG, "pulses_without_heartbeat": SILENCED}
+    rings = {"packets": shared.packets.ring, "decisions": shared.decisions, "triggers": shared.triggers}
+    dropped = {f"dropped_{name}": int(ring.words[DROPPED]) for name, ring in rings.items()}
+    counts = {name: control_word(shared.control, word) for name, word in words.items()}
+    return counts | dropped | {"permissions": dict(crew.reports)}
 
 
 class LiveHardware:

@@ -1,0 +1,58 @@
+"""What happens when decisions come late again and again: nothing, a pause of the stimulation, or the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wetloop.kernels.records import PAUSED, RUNNING, TRIPPED
+
+if TYPE_CHECKING:
+    from wetloop.core.clock import Pace
+    from wetloop.engine.engine import EnginePort
+
+
+class OverrunConfig(BaseModel):
+    """When a real-time session counts as overrun, and what follows; late pulses are dropped in any case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    policy: Literal["continue", "pause", "trip"] = "continue"
+    """Go on; stimulate nothing until decisions are on time again; or trip the guard, which ends the session."""
+    late_ms: float = Field(10.0, gt=0, allow_inf_nan=False)
+    """A decision overruns when it comes this long after its window has closed, ms."""
+    after: int = Field(10, ge=1)
+    """Overruns within ``within_s`` that call for the policy."""
+    within_s: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Length of the window, and how long decisions have to be on time before a pause ends, s of the rig's clock."""
+
+
+class Overruns:
+    """A pace that watches the lateness of decisions; it acts through the engine's recorded stream of commands."""
+
+    def __init__(self, config: OverrunConfig, engine: EnginePort, sampling_frequency: float, pace: Pace) -> None:
+        self._config, self._engine, self._pace = config, engine, pace
+        self._within = round(config.within_s * sampling_frequency)
+        self._late: deque[int] = deque(maxlen=config.after)
+        self._paused = False
+
+    def wait(self, sample: int) -> float:
+        """Wait as the pace does, and take the lateness into account."""
+        lateness_us = self._pace.wait(sample)
+        if lateness_us > self._config.late_ms * 1000:
+            self._late.append(sample)
+            if len(self._late) == self._config.after and sample - self._late[0] < self._within:
+                self._act()
+        elif self._paused and sample - self._late[-1] >= self._within:
+            self._paused = False
+            self._engine.change_state(RUNNING)
+        return lateness_us
+
+    def _act(self) -> None:
+        if self._config.policy == "trip":
+            self._engine.change_state(TRIPPED)
+        elif self._config.policy == "pause" and not self._paused:
+            self._paused = True
+            self._engine.change_state(PAUSED)
