@@ -17,6 +17,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.core.guard import StimGuard
 from wetloop.core.plugin import BuildContext
 from wetloop.core.protocols import Stimulator
+from wetloop.registry import find_reflex
 
 if TYPE_CHECKING:
     from wetloop.config import SessionConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from wetloop.core.protocols import Decoder, Encoder, FeedbackRule, Source
     from wetloop.core.types import RigInfo
     from wetloop.engine.engine import Engine
+    from wetloop.engine.reflex import CompiledReflex, ReflexCode
     from wetloop.engine.rig import Devices, Plan, Rig
     from wetloop.recording.header import Header
     from wetloop.recording.log import RecordingLog
@@ -47,6 +49,7 @@ class Setting:
     layout: Layout
     limits: StimLimits
     table: PatternTable
+    reflex: ReflexCode | None = None
 
     @property
     def plan(self) -> Plan:
@@ -85,8 +88,13 @@ def setting_on(info: RigInfo, config: SessionConfig) -> Setting:
     played = applied(config)
     layout = config.layout.apply(info.probe)
     guard = StimGuard(info, config.rig.limits, config.guard.limits)
-    patterns = {**played.encoder.patterns(layout, info.unit), **played.feedback.patterns(layout, info.unit)}
-    setting = Setting(config, played, info, layout, guard.limits, guard.prepare(patterns))
+    patterns = {
+        **played.encoder.patterns(layout, info.unit),
+        **played.feedback.patterns(layout, info.unit),
+        **played.reflex.prepared(info.unit),
+    }
+    table = guard.prepare(patterns)
+    setting = Setting(config, played, info, layout, guard.limits, table, reflex_code(played.reflex.function))
     if setting.plan.ahead < info.lead_samples:
         raise ConfigError(
             f"plan_ms {config.plan_ahead_ms:g} ms is shorter than the lead of {info.name} "
@@ -110,13 +118,38 @@ def players(setting: Setting) -> Players:
     )
 
 
+def reflex_code(function: str | None) -> ReflexCode | None:
+    """Return the reflex that a configuration names, without running a file; None where it names none."""
+    if function is None:
+        return None
+    from wetloop.engine.reflex import code_in_file, code_of
+
+    path, colon, name = function.rpartition(":")
+    return code_in_file(Path(path), name) if colon else code_of(function, find_reflex(function))
+
+
+def reflex_of(setting: Setting) -> CompiledReflex | None:
+    """Compile and rehearse the session's reflex, if it has one."""
+    if setting.reflex is None:
+        return None
+    from wetloop.engine.reflex import Wiring, compile_reflex
+
+    config, info = setting.played.reflex, setting.info
+    patterns = setting.table.find(*config.prepared(info.unit))
+    return compile_reflex(setting.reflex, Wiring(info.n_channels, info.frame_samples, patterns, config.parameters))
+
+
 def engine_of(setting: Setting) -> Engine:
-    """Build the engine, disarmed."""
+    """Build the engine, disarmed, with its reflex."""
     from wetloop.engine.build import Safety, new_engine, new_rings
     from wetloop.engine.engine import Engine
 
     safety = Safety(setting.limits, setting.config.guard.trip_refused_per_s or 0)
-    return Engine(new_engine(setting.info, setting.table, safety, setting.config.detection), new_rings())
+    engine = Engine(new_engine(setting.info, setting.table, safety, setting.config.detection), new_rings())
+    reflex = reflex_of(setting)
+    if reflex is not None:
+        engine.attach(reflex)
+    return engine
 
 
 def devices_of(source: Source, engine: Engine, *, keep_samples: bool) -> Devices:
@@ -174,6 +207,7 @@ def header_of(setting: Setting, task: TaskRunner) -> Header:
         n_observations=task.n_observations,
         condition=config.condition,
         subject=config.subject.model_dump(exclude_none=True),
+        reflex_source="" if setting.reflex is None else setting.reflex.text,
     )
 
 

@@ -22,6 +22,7 @@ from wetloop.kernels.state import (
     Guard,
     Rings,
     new_fates,
+    new_reflex,
     new_voices,
 )
 
@@ -59,6 +60,7 @@ def new_engine(info: RigInfo, table: PatternTable, safety: Safety, detection: De
         held=np.zeros((1 + info.frame_samples, len(gain)), np.int16),
         found=np.zeros(max(1, len(gain)) * 2, SPIKE),
         fates=new_fates(),
+        reflex=new_reflex(info.n_channels),
     )
 
 

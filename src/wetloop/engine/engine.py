@@ -15,6 +15,7 @@ from wetloop.kernels.rings import DROPPED, ENGINE, FIRST_TAIL, HEAD, RECORDER, S
 
 if TYPE_CHECKING:
     from wetloop.core.types import Block, Records, Samples, StimProgram
+    from wetloop.engine.reflex import CompiledReflex
     from wetloop.kernels.rings import Ring
     from wetloop.kernels.state import EngineState, Rings
 
@@ -59,6 +60,12 @@ class Engine:
         self.recorded_blocks = RingReader(rings.blocks, RECORDER)
         self.operator_commands: list[tuple[int, ...]] = []
         self._handle = bind(state, rings, 0)
+        self._reflex: CompiledReflex | None = None
+
+    def attach(self, reflex: CompiledReflex) -> None:
+        """Call this reflex at the end of every frame from the next block on."""
+        self._reflex = reflex
+        reflex.connect(self.state.reflex)
 
     def handle(self, source: Any) -> Any:
         """Return a handle that binds the engine with a source's state, for compiled stepping."""
@@ -105,10 +112,11 @@ class Engine:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Records that a ring had no room for, by ring; anything but 0 is a fault."""
+        """Records that a ring had no room for, by ring, and what else was lost; anything but 0 is a fault."""
         rings = self.rings._asdict().items()
         return {name: int(ring.words[DROPPED]) for name, ring in rings} | {
-            "settings": int(self.state.core["overflows"][0])
+            "settings": int(self.state.core["overflows"][0]),
+            "reflex failures": int(self.state.reflex.link["failures"][0]),
         }
 
     def fates(self) -> dict[str, dict[str, int]]:
