@@ -11,7 +11,7 @@ from wetloop.core.guard import Pattern, PatternTable, Pulse, StimGuard
 from wetloop.core.layout import grid_probe
 from wetloop.core.limits import StimLimits
 from wetloop.core.types import Block, Kind, PatternSet, Priority, RigInfo, Signal, Timing, Update, VoiceSetting
-from wetloop.engine.build import Safety, new_engine, new_rings
+from wetloop.engine.build import EngineParts, Safety, new_engine, new_rings
 from wetloop.engine.detector import DetectionConfig
 from wetloop.engine.engine import Engine
 from wetloop.kernels.records import ARMED, RUNNING, SPIKE
@@ -63,7 +63,9 @@ def bench():
         table = guard.prepare(
             {f"place {i}": Pattern(pulse, (i,)) for i in range(8)} | {"all": Pattern(pulse, tuple(range(8)))}
         )
-        engine = Engine(new_engine(info, table, Safety(guard.limits, trip), DetectionConfig()), new_rings())
+        engine = Engine(
+            new_engine(EngineParts(info, table, Safety(guard.limits, trip), DetectionConfig())), new_rings()
+        )
         if state == RUNNING:
             engine.change_state(ARMED)
             engine.change_state(RUNNING)

@@ -17,6 +17,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.core.guard import StimGuard
 from wetloop.core.plugin import BuildContext
 from wetloop.core.protocols import Stimulator
+from wetloop.registry import find_reflex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wetloop.engine.build import EngineParts
     from wetloop.engine.engine import Engine, EnginePort
     from wetloop.engine.feed import ReplayedEngine
+    from wetloop.engine.reflex import ReflexCode
     from wetloop.engine.rig import Plan, Rig
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
@@ -51,6 +53,7 @@ class Setting:
     layout: Layout
     limits: StimLimits
     table: PatternTable
+    reflex: ReflexCode | None = None
 
     @property
     def plan(self) -> Plan:
@@ -89,8 +92,13 @@ def setting_on(info: RigInfo, config: SessionConfig) -> Setting:
     played = applied(config)
     layout = config.layout.apply(info.probe)
     guard = StimGuard(info, config.rig.limits, config.guard.limits)
-    patterns = {**played.encoder.patterns(layout, info.unit), **played.feedback.patterns(layout, info.unit)}
-    setting = Setting(config, played, info, layout, guard.limits, guard.prepare(patterns))
+    patterns = {
+        **played.encoder.patterns(layout, info.unit),
+        **played.feedback.patterns(layout, info.unit),
+        **played.reflex.prepared(info.unit),
+    }
+    table = guard.prepare(patterns)
+    setting = Setting(config, played, info, layout, guard.limits, table, reflex_code(played.reflex.function))
     if setting.plan.ahead < info.lead_samples:
         raise ConfigError(
             f"plan_ms {config.plan_ahead_ms:g} ms is shorter than the lead of {info.name} "
@@ -114,12 +122,23 @@ def players(setting: Setting) -> Players:
     )
 
 
+def reflex_code(function: str | None) -> ReflexCode | None:
+    """Return the reflex that a configuration names, without running a file; None where it names none."""
+    if function is None:
+        return None
+    from wetloop.engine.reflex import code_in_file, code_of
+
+    path, colon, name = function.rpartition(":")
+    return code_in_file(Path(path), name) if colon else code_of(function, find_reflex(function))
+
+
 def engine_of(setting: Setting) -> Engine:
-    """Build the engine, disarmed."""
+    """Build the engine, disarmed, with its reflex."""
     from wetloop.engine.build import new_engine, new_rings
     from wetloop.engine.engine import Engine
 
-    return Engine(new_engine(*_engine_parts(setting)), new_rings())
+    parts = _engine_parts(setting)
+    return parts.connected(Engine(new_engine(parts), new_rings()))
 
 
 def replayed_engine_of(setting: Setting, operator_commands: Records) -> ReplayedEngine:
@@ -127,14 +146,20 @@ def replayed_engine_of(setting: Setting, operator_commands: Records) -> Replayed
     from wetloop.engine.build import new_engine, new_rings
     from wetloop.engine.feed import ReplayedEngine
 
-    return ReplayedEngine(new_engine(*_engine_parts(setting)), new_rings(), operator_commands)
+    parts = _engine_parts(setting)
+    return parts.connected(ReplayedEngine(new_engine(parts), new_rings(), operator_commands))
 
 
 def _engine_parts(setting: Setting) -> EngineParts:
-    from wetloop.engine.build import EngineParts, Safety
+    from wetloop.engine.build import EngineParts, ReflexParts, Safety
+    from wetloop.engine.reflex import Wiring
 
+    config, info, reflex = setting.played.reflex, setting.info, None
+    if setting.reflex is not None:
+        patterns = setting.table.find(*config.prepared(info.unit))
+        reflex = ReflexParts(setting.reflex, Wiring(info.n_channels, info.frame_samples, patterns, config.parameters))
     safety = Safety(setting.limits, setting.config.guard.trip_refused_per_s or 0)
-    return EngineParts(setting.info, setting.table, safety, setting.config.detection)
+    return EngineParts(info, setting.table, safety, setting.config.detection, reflex)
 
 
 @dataclass(frozen=True)
@@ -194,7 +219,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
             "recorder": (run_recorder, (name, NewFile(path, header, recording.raw_samples, recording.compression))),
         }
     )
-    engine = EnginePort(shared.core, shared.fates, shared.rings)
+    engine = EnginePort(shared.records, shared.rings)
     rate = setting.info.sampling_frequency
     pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
@@ -231,6 +256,7 @@ def header_of(setting: Setting, task: TaskRunner) -> Header:
         n_observations=task.n_observations,
         condition=config.condition,
         subject=config.subject.model_dump(exclude_none=True),
+        reflex_source="" if setting.reflex is None else setting.reflex.text,
     )
 
 

@@ -32,6 +32,8 @@ def applied(config: SessionConfig) -> SessionConfig:
     }
     if config.condition == "no_feedback":
         update["task"] = config.task.endless()
+    if config.condition == "rest":
+        update["reflex"] = type(config.reflex)()
     return config.model_copy(update=update)
 
 

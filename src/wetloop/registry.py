@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop.core.errors import ConfigError
 from wetloop.core.plugin import PluginConfig
 
-GROUPS = ("wetloop.sources", "wetloop.tasks", "wetloop.encoders", "wetloop.decoders", "wetloop.feedback")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFLEXES = "wetloop.reflexes"
+GROUPS = ("wetloop.sources", "wetloop.tasks", "wetloop.encoders", "wetloop.decoders", "wetloop.feedback", REFLEXES)
 
 
 class Plugin(NamedTuple):
@@ -30,14 +34,34 @@ class Plugin(NamedTuple):
         ConfigError
             Naming the package and the cause, if it cannot be imported or is not a configuration model.
         """
-        who = f"{self.kind!r} of package {self.package} {self.version} ({self.target})"
-        try:
-            model = self.entry_point.load()
-        except Exception as cause:
-            raise ConfigError(f"plug-in {who} cannot be loaded: {type(cause).__name__}: {cause}") from cause
+        model = self._imported()
         if not (isinstance(model, type) and issubclass(model, PluginConfig)):
-            raise ConfigError(f"plug-in {who} is no wetloop.core.plugin.PluginConfig")
+            raise ConfigError(f"plug-in {self._who} is no wetloop.core.plugin.PluginConfig")
         return model
+
+    def load_function(self) -> Callable[..., Any]:
+        """Import a plug-in that is a function, as a reflex is, and return it."""
+        function = self._imported()
+        if isinstance(function, type) or not callable(function):
+            raise ConfigError(f"plug-in {self._who} is no function")
+        return function
+
+    def check(self) -> None:
+        """Import the plug-in, whatever its group asks for; raise ``ConfigError`` where it cannot be used."""
+        if self.group == REFLEXES:
+            self.load_function()
+        else:
+            self.load()
+
+    @property
+    def _who(self) -> str:
+        return f"{self.kind!r} of package {self.package} {self.version} ({self.target})"
+
+    def _imported(self) -> object:
+        try:
+            return self.entry_point.load()
+        except Exception as cause:
+            raise ConfigError(f"plug-in {self._who} cannot be loaded: {type(cause).__name__}: {cause}") from cause
 
 
 def available(group: str) -> dict[str, Plugin]:
@@ -68,10 +92,19 @@ def find(group: str, kind: str) -> type[PluginConfig]:
     ConfigError
         If there is none, naming what there is, or if its package cannot be imported.
     """
+    return _registered(group, kind).load()
+
+
+def find_reflex(name: str) -> Callable[..., Any]:
+    """Return the function registered as a reflex; raises as ``find`` does."""
+    return _registered(REFLEXES, name).load_function()
+
+
+def _registered(group: str, kind: str) -> Plugin:
     plugins = available(group)
     if kind not in plugins:
         raise ConfigError(f"no {kind!r} among the {group}; {suggest(kind, plugins) or 'none is registered'}")
-    return plugins[kind].load()
+    return plugins[kind]
 
 
 def suggest(word: str, known: dict[str, Plugin] | list[str]) -> str:

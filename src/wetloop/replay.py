@@ -13,6 +13,7 @@ import numpy as np
 from wetloop import assembly
 from wetloop.config import from_json
 from wetloop.core.clock import Unpaced
+from wetloop.core.errors import ConfigError
 from wetloop.core.types import SpikeBatch
 from wetloop.engine.feed import RecordedBlocks
 from wetloop.engine.rig import Rig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from wetloop.assembly import Setting
     from wetloop.config import SessionConfig
 
 SAME = 1e-12
@@ -61,6 +63,7 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
     begun = time.monotonic()
     with Recording(path) as recording:
         setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
+        _require_recorded_reflex(setting, recording)
         engine = assembly.replayed_engine_of(setting, recording.operator_commands())
         rows = Rows.of(recording)
         blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
@@ -79,6 +82,15 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
             seconds_rig=comparison.decisions * setting.plan.decision / setting.info.sampling_frequency,
             seconds_wall=time.monotonic() - begun,
             differences=differences,
+        )
+
+
+def _require_recorded_reflex(setting: Setting, recording: Recording) -> None:
+    """Refuse to run a reflex whose text is not the recorded one; code is never run out of a recording."""
+    if setting.reflex and setting.reflex.text != recording.header.get("reflex_source", ""):
+        raise ConfigError(
+            f"reflex {setting.reflex.name}: its text differs from the one in {recording.path}, so a replay would prove "
+            "nothing: put the recorded text back; it is Recording.header['reflex_source']"
         )
 
 

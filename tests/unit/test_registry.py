@@ -85,6 +85,7 @@ def test_built_in_kinds_are_registered_in_every_group():
         "wetloop.encoders": {"place-rate", "none"},
         "wetloop.decoders": {"region-ratio"},
         "wetloop.feedback": {"dishbrain", "silent", "none", "yoked"},
+        "wetloop.reflexes": {"burst-brake", "echo"},
     }
     assert set(expected) == set(registry.GROUPS)
     for group, kinds in expected.items():

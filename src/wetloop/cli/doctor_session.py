@@ -188,13 +188,13 @@ def guard_during(info: RigInfo, limits: StimLimits) -> Check:
 
 def _overdriven(info: RigInfo, limits: StimLimits, table: PatternTable) -> tuple[int, int]:
     """Return how many pulses of the train an engine delivers and refuses."""
-    from wetloop.engine.build import Safety, new_engine, new_rings
+    from wetloop.engine.build import EngineParts, Safety, new_engine, new_rings
     from wetloop.engine.detector import DetectionConfig
     from wetloop.engine.engine import Engine
     from wetloop.kernels.records import ARMED, RUNNING, SPIKE
 
     info = replace(info, signal=Signal.SPIKES)
-    engine = Engine(new_engine(info, table, Safety(limits), DetectionConfig()), new_rings())
+    engine = Engine(new_engine(EngineParts(info, table, Safety(limits), DetectionConfig())), new_rings())
     for state in (ARMED, RUNNING):
         engine.change_state(state)
     frame, start = info.frame_samples, info.lead_samples + info.frame_samples

@@ -12,7 +12,7 @@ def drivers(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False,
 ) -> None:
-    """List sources, tasks, encoders, decoders and feedback rules, and the package each comes from."""
+    """List sources, tasks, encoders, decoders, feedback rules and reflexes, and the package each comes from."""
     from wetloop.cli.output import echo_json, show
     from wetloop.cli.render import table
     from wetloop.registry import GROUPS, available
@@ -38,7 +38,7 @@ def _row(plugin: "Plugin") -> dict[str, str | None]:
         "target": plugin.target,
     }
     try:
-        plugin.load()
+        plugin.check()
     except ConfigError as refusal:
         return {**named, "error": str(refusal)}
     return {**named, "error": None}

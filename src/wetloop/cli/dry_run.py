@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 SPIKES_PER_S = 5.0
 """Assumed for the disk estimate, per channel; cortical cultures fire at 0.1 to 10 Hz."""
 
+REFLEX_ADDS = "at most one pulse per ms comes on top of these, within the guard's limits."
+
 
 def rehearse(config: SessionConfig, *, json: bool) -> None:
     """Print what the session would do."""
-    from wetloop.assembly import describe, players
+    from wetloop.assembly import describe, engine_of, players
     from wetloop.config import to_yaml
 
     setting, _source = describe(config)
     parts = players(setting)
+    engine_of(setting)
     expected = expected_stimulation(setting, parts)
     patterns = list(pattern_rows(setting))
     disk = disk_mb_per_h(setting, parts)
@@ -50,6 +53,7 @@ def rehearse(config: SessionConfig, *, json: bool) -> None:
         electrode_map(setting),
         _patterns_view(patterns, setting),
         _expected_view(expected),
+        *([Text(f"Reflex {setting.reflex.name}: {REFLEX_ADDS}")] if setting.reflex else []),
     )
     show(facts("Disk, MB per hour", disk), Text("Dry run: nothing was stimulated, nothing was written."))
 

@@ -73,9 +73,7 @@ def _real_time_facts(real_time: Mapping[str, Any]) -> Iterator[tuple[str, object
     yield "late packets", real_time["late_blocks"]
     granted = {
         role: ", ".join(
-            name
-            for name, has in (("FIFO", got["fifo_priority"] is not None), ("locked", got["memory_locked"]))
-            if has
+            name for name, has in (("FIFO", got["fifo_priority"] is not None), ("locked", got["memory_locked"])) if has
         )
         for role, got in real_time["permissions"].items()
     }

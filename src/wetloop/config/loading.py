@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic_core import ErrorDetails
+
+INPUTS = {
+    ("source", "path"): re.compile(r"(?P<path>.*)(?P<rest>)", re.DOTALL),
+    ("reflex", "function"): re.compile(r"(?P<path>.*)(?P<rest>:[^:]*)", re.DOTALL),
+}
+"""Settings that name a file, and where in them the path stands."""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SessionConfig:
@@ -98,18 +105,27 @@ def _expand(root: yaml.MappingNode) -> None:
 
 
 def _find_inputs(root: yaml.MappingNode, faults: list[Fault]) -> None:
-    """Make ``source.path`` absolute; a file that cannot be found is a fault, here or of ``rig``."""
-    source, rig = entry(root, "source"), entry(root, "rig")
-    found = entry(source[1], "path") if source else None
-    if source and found and _is_text(found[1]):
-        path = _input_path(found[1])
-        if isinstance(source[1], yaml.MappingNode) and isinstance(path, Path):
-            replace(source[1], "path", text_node(str(path), found[1].start_mark))
-        else:
-            faults.append(Fault(found[1].start_mark, "source.path", str(path)))
+    """Make paths of inputs absolute; a file that cannot be found is a fault, here or of ``rig``."""
+    for section, key in INPUTS:
+        _find_input(root, section, key, faults)
+    rig = entry(root, "rig")
     if rig and _is_text(rig[1]):
         faults.append(Fault(rig[1].start_mark, "rig", str(_input_path(rig[1]))))
         replace(root, "rig", mapping_node({}, rig[1].start_mark))
+
+
+def _find_input(root: yaml.MappingNode, section: str, key: str, faults: list[Fault]) -> None:
+    parent = entry(root, section)
+    found = entry(parent[1], key) if parent else None
+    parts = INPUTS[section, key].fullmatch(found[1].value) if found and _is_text(found[1]) else None
+    if parent is None or found is None or parts is None:
+        return
+    mark = found[1].start_mark
+    path = _input_path(text_node(parts["path"], mark))
+    if isinstance(parent[1], yaml.MappingNode) and isinstance(path, Path):
+        replace(parent[1], key, text_node(f"{path}{parts['rest']}", mark))
+    else:
+        faults.append(Fault(mark, f"{section}.{key}", str(path)))
 
 
 def _is_text(node: yaml.Node) -> bool:
@@ -197,6 +213,9 @@ def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
 def _field_names(model: object, loc: Sequence[int | str]) -> list[str]:
     """Return the fields of the model that is reached by this path."""
     for part in loc:
+        if get_origin(model) is dict:
+            model = get_args(model)[1]
+            continue
         inner = _model_in(model)
         if inner is None or part not in inner.model_fields:
             return []

@@ -14,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from wetloop.config.reflex import ReflexConfig
 from wetloop.core.layout import LayoutConfig
 from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import (
@@ -133,6 +134,8 @@ class SessionConfig(_Section):
     """How activity becomes an action."""
     feedback: FeedbackConfig
     """How outcomes are answered with stimulation."""
+    reflex: ReflexConfig = ReflexConfig()
+    """What answers within a frame: a compiled function, called every 1 ms with the new spikes."""
     detection: DetectionConfig = DetectionConfig()
     """How spikes are found in raw samples; rigs that deliver spikes do not use it."""
     rig: RigConfig = RigConfig()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wetloop.kernels.clock import now_ns
 from wetloop.kernels.detection import detect, end_frame
 from wetloop.kernels.jit import inner
+from wetloop.kernels.reflex import react
 from wetloop.kernels.rings import commit, reserve
 from wetloop.kernels.voices import apply_commands, commit_pulses
 
@@ -53,6 +54,7 @@ def advance(
         if end % core.frame == 0:
             if samples.size > 0:
                 end_frame(s.detector, core.frame)
+            react(s, end)
             n_pulses += commit_pulses(s, r.pulses, end + core.lead)
         at = end
     i = reserve(r.blocks)
@@ -66,12 +68,15 @@ def advance(
 
 @inner
 def report(s: EngineState, ring: Ring, spikes: Records) -> int:
-    """Put spikes into the ring, in order, except those whose peak lies in a blanked window."""
-    n = 0
+    """Put spikes into the ring, in order, except those whose peak lies in a blanked window; count them for a reflex."""
+    counts, counting, n = s.reflex.counts, s.reflex.link[0].address != 0, 0
     for k in range(spikes.size):
         if is_blank(s, spikes[k].sample_index):
             continue
         n += 1
+        channel = spikes[k].channel_index
+        if counting and 0 <= channel < counts.size:
+            counts[channel] += 1
         i = reserve(ring)
         if i >= 0:
             ring.slots[i] = spikes[k]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from wetloop.kernels.state import (
     Guard,
     Rings,
     new_fates,
+    new_reflex,
     new_voices,
 )
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from wetloop.core.limits import StimLimits
     from wetloop.core.types import RigInfo
     from wetloop.engine.detector import DetectionConfig
+    from wetloop.engine.engine import Engine
+    from wetloop.engine.reflex import ReflexCode, Wiring
+
+    E = TypeVar("E", bound=Engine)
 
 MOST_TIMES = 1 << 16
 """Entries of the ring of pulse times where a rate is not limited (it then only serves the electrodes-at-once limit)."""
@@ -42,6 +47,13 @@ class Safety(NamedTuple):
     trip_refused_per_s: int = 0
 
 
+class ReflexParts(NamedTuple):
+    """A reflex, and what it is connected to."""
+
+    code: ReflexCode
+    wiring: Wiring
+
+
 class EngineParts(NamedTuple):
     """What an engine is built from; crosses to the engine's process."""
 
@@ -49,10 +61,20 @@ class EngineParts(NamedTuple):
     table: PatternTable
     safety: Safety
     detection: DetectionConfig
+    reflex: ReflexParts | None = None
+
+    def connected(self, engine: E) -> E:
+        """Compile, rehearse and attach the reflex, if there is one."""
+        if self.reflex is not None:
+            from wetloop.engine.reflex import compile_reflex
+
+            engine.attach(compile_reflex(*self.reflex))
+        return engine
 
 
-def new_engine(info: RigInfo, table: PatternTable, safety: Safety, detection: DetectionConfig) -> EngineState:
-    """Return an engine at sample 0, disarmed."""
+def new_engine(parts: EngineParts) -> EngineState:
+    """Return an engine at sample 0, disarmed, not yet connected to its reflex."""
+    info, table, safety, detection, _ = parts
     core = np.zeros(1, CORE)
     core["frame"], core["lead"], core["blank"] = info.frame_samples, info.lead_samples, info.samples(detection.blank_ms)
     core["frontier"], core["trip_refused"] = info.lead_samples, safety.trip_refused_per_s
@@ -68,6 +90,7 @@ def new_engine(info: RigInfo, table: PatternTable, safety: Safety, detection: De
         held=np.zeros((1 + info.frame_samples, len(gain)), np.int16),
         found=np.zeros(max(1, len(gain)) * 2, SPIKE),
         fates=new_fates(),
+        reflex=new_reflex(info.n_channels),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from wetloop.kernels.rings import (
     SESSION,
     STIMULATOR,
     TAIL_STEP,
+    commit_slots,
     load_head,
     store_tail,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from wetloop.core.types import Block, Records, Samples, StimProgram
+    from wetloop.engine.reflex import CompiledReflex
     from wetloop.kernels.rings import Ring
     from wetloop.kernels.state import EngineState, Rings
 
@@ -72,19 +74,27 @@ class RingReader:
             store_tail(self._words, self._reader, self._quick_words[self._tail_at] + n)
 
 
+class EngineRecords(NamedTuple):
+    """What tells how an engine is doing: CORE (1,), pulses by kind and fate int64 (n_kinds, n_fates), LINK (1,)."""
+
+    core: Records
+    fates: npt.NDArray[np.int64]
+    link: Records
+
+
 class EnginePort:
     """The session's side of an engine, wherever it runs: numbers the commands, reads the rings.
 
     Parameters
     ----------
-    core, fates
-        The engine's own records, or a shared view of them: dtype CORE, shape (1,); int64 (n_kinds, n_fates).
+    records
+        The engine's own, or a shared view of them.
     rings
         What leaves and enters the engine.
     """
 
-    def __init__(self, core: Records, fates: npt.NDArray[np.int64], rings: Rings) -> None:
-        self._core, self._fates, self.rings, self.serial = core, fates, rings, 0
+    def __init__(self, records: EngineRecords, rings: Rings) -> None:
+        self._records, self.rings, self.serial = records, rings, 0
         self.spikes = RingReader(rings.spikes, SESSION)
         self.recorded_spikes = RingReader(rings.spikes, RECORDER)
         self.pulses = RingReader(rings.pulses, STIMULATOR)
@@ -95,51 +105,56 @@ class EnginePort:
     def submit(self, program: StimProgram, lease_until: int) -> int:
         """Send settings, which the next block takes up, and renew the lease; return their serial."""
         self.serial += 1
-        for v in program:
-            self._push((
+        self._send([
+            (
                 self.serial, VOICE, v.voice, *v.patterns, v.kind, v.priority, v.update, v.timing,
                 v.start_sample, v.stop_sample, v.period_samples, v.seed, lease_until,
-            ))  # fmt: skip
-        if not program:
-            self._push((self.serial, LEASE, *(0,) * 11, lease_until))
+            )
+            for v in program
+        ] or [(self.serial, LEASE, *(0,) * 11, lease_until)])  # fmt: skip
         return self.serial
 
     def change_state(self, state: int) -> int:
         """Send an operator's command (a code of ``records.STATES``); return its serial."""
         self.serial += 1
         row = (self.serial, STATE, state, *(0,) * 10, 0)
-        self._push(row)
+        self._send([row])
         self.operator_commands.append(row)
         return self.serial
 
-    def _push(self, row: tuple[Any, ...]) -> None:
+    def _send(self, rows: list[tuple[Any, ...]]) -> None:
+        """Show the engine all rows of one serial at once, or none: a block is recorded with the newest serial only."""
         words, slots = self.rings.commands
         head = int(words[HEAD])
-        if head - int(words[FIRST_TAIL + TAIL_STEP * ENGINE]) >= slots.size:
-            words[DROPPED] += 1
+        if head + len(rows) - int(words[FIRST_TAIL + TAIL_STEP * ENGINE]) > slots.size:
+            words[DROPPED] += len(rows)
             return
-        slots[head % slots.size] = row
-        words[HEAD] = head + 1
+        for k, row in enumerate(rows):
+            slots[(head + k) % slots.size] = row
+        commit_slots(words, len(rows))
 
     @property
     def guard_state(self) -> str:
         """State of the guard's state machine, by name."""
-        return STATES[int(self._core["state"][0])]
+        return STATES[int(self._records.core["state"][0])]
 
     @property
     def lost_samples(self) -> int:
         """Samples that the rig lost so far."""
-        return int(self._core["lost"][0])
+        return int(self._records.core["lost"][0])
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Records that a ring had no room for, by ring; anything but 0 is a fault."""
+        """Records that a ring had no room for, by ring, and what else was lost; anything but 0 is a fault."""
         rings = self.rings._asdict().items()
-        return {name: int(ring.words[DROPPED]) for name, ring in rings} | {"settings": int(self._core["overflows"][0])}
+        return {name: int(ring.words[DROPPED]) for name, ring in rings} | {
+            "settings": int(self._records.core["overflows"][0]),
+            "reflex failures": int(self._records.link["failures"][0]),
+        }
 
     def fates(self) -> dict[str, dict[str, int]]:
         """Return the number of pulses by kind and fate."""
-        counts = self._fates.tolist()
+        counts = self._records.fates.tolist()
         return {kind: dict(zip(FATES, row, strict=True)) for kind, row in zip(KINDS, counts, strict=True)}
 
 
@@ -147,9 +162,15 @@ class Engine(EnginePort):
     """An engine in this process: blocks in."""
 
     def __init__(self, state: EngineState, rings: Rings) -> None:
-        super().__init__(state.core, state.fates, rings)
+        super().__init__(EngineRecords(state.core, state.fates, state.reflex.link), rings)
         self.state = state
         self._handle = bind(state, rings, 0)
+        self._reflex: CompiledReflex | None = None
+
+    def attach(self, reflex: CompiledReflex) -> None:
+        """Call this reflex at the end of every frame from the next block on."""
+        self._reflex = reflex
+        reflex.connect(self.state.reflex)
 
     def handle(self, source: Any) -> Any:
         """Return a handle that binds the engine with a source's state, for compiled stepping."""

@@ -54,11 +54,13 @@ class ReplayedEngine(Engine):
 
     def release(self, serial: int) -> None:
         """Let everything up to this serial take effect with the next block."""
+        due = []
         while self._held and self._held[0][0] <= serial:
-            super()._push(self._held.popleft())
+            due.append(self._held.popleft())
+        super()._send(due)
 
-    def _push(self, row: tuple[Any, ...]) -> None:
-        self._held.append(row)
+    def _send(self, rows: list[tuple[Any, ...]]) -> None:
+        self._held.extend(rows)
 
     def _take_operator_commands(self) -> None:
         while self.serial + 1 in self._operator:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wetloop.engine.advance import advance
+from wetloop.engine.engine import EngineRecords
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.clock import now_ns, pause, sleep_until_ns
 from wetloop.kernels.jit import counted, kernel
@@ -22,7 +23,7 @@ from wetloop.kernels.rings import (
     SESSION,
     STIMULATOR,
     Ring,
-    commit_slot,
+    commit_slots,
     front,
     load_acquire,
     release,
@@ -30,7 +31,7 @@ from wetloop.kernels.rings import (
     store_release,
     waiting,
 )
-from wetloop.kernels.state import CORE, Rings
+from wetloop.kernels.state import CORE, LINK, Rings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +77,7 @@ class Shared(NamedTuple):
     """Every array of a real-time session."""
 
     control: npt.NDArray[np.int64]
-    core: Records
-    fates: npt.NDArray[np.int64]
+    records: EngineRecords
     rings: Rings
     packets: Packets
     triggers: Ring
@@ -89,8 +89,7 @@ class Shared(NamedTuple):
         """Return the arrays of an arena."""
         return cls(
             control=arena.arrays["control"],
-            core=arena.arrays["core"],
-            fates=arena.arrays["fates"],
+            records=EngineRecords(*(arena.arrays[name] for name in EngineRecords._fields)),
             rings=Rings(*(arena.ring(name) for name in Rings._fields)),
             packets=Packets(arena.ring("packets"), arena.arrays["packets.samples"], arena.arrays["packets.spikes"]),
             triggers=arena.ring("triggers"),
@@ -129,6 +128,7 @@ def shared_spec(info: RigInfo, decision_dtype: np.dtype[np.void]) -> Mapping[str
         "control": (np.dtype("<i8"), (CONTROL_WORDS,)),
         "core": (CORE, (1,)),
         "fates": (np.dtype("<i8"), (len(KINDS), len(FATES))),
+        "link": (LINK, (1,)),
         "packets.samples": (np.dtype("<i2"), (depth, info.packet_samples, n_channels)),
         "packets.spikes": (SPIKE, (depth, most_spikes)),
     }
@@ -147,7 +147,7 @@ def push_block(packets: Packets, block: Block) -> bool:
         packets.samples[i, : block.n_samples] = block.samples
     packets.spikes[i, :n_spikes] = block.spikes
     packets.ring.slots[i] = (block.start_sample, block.n_samples, block.lost_samples, n_spikes, 0, now_host_ns())
-    commit_slot(packets.ring.words)
+    commit_slots(packets.ring.words, 1)
     return True
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from wetloop.core.errors import GuardError
 from wetloop.core.types import Block, SpikeBatch, Tick
 from wetloop.kernels.records import ARMED, DELIVERED, DISARMED, RUNNING, SPIKE
-from wetloop.kernels.state import N_VOICES
+from wetloop.kernels.state import REFLEX_VOICE
 
 if TYPE_CHECKING:
     import threading
@@ -196,7 +196,7 @@ class Rig:
         for setting in program:
             first, count = setting.patterns
             if not (
-                0 <= setting.voice < N_VOICES
+                0 <= setting.voice < REFLEX_VOICE
                 and 0 <= first < first + count <= len(self._table)
                 and 0 <= setting.start_sample <= setting.stop_sample
                 and 1.0 <= setting.period_samples < math.inf
@@ -206,7 +206,7 @@ class Rig:
 
     def _fault(self, setting: object) -> str:
         return (
-            f"{setting}: refused. A voice is 0 to {N_VOICES - 1}, patterns are 0 to {len(self._table) - 1}, "
+            f"{setting}: refused. A voice is 0 to {REFLEX_VOICE - 1}, patterns are 0 to {len(self._table) - 1}, "
             "0 <= start_sample <= stop_sample, period_samples is finite and at least 1 sample"
         )
 

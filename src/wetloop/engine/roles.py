@@ -15,7 +15,7 @@ from wetloop.core.protocols import Stimulator
 from wetloop.engine.arena import Arena
 from wetloop.engine.build import new_engine
 from wetloop.engine.crew import orphaned, report
-from wetloop.engine.engine import RingReader
+from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
     BEAT,
@@ -35,7 +35,6 @@ from wetloop.engine.live import (
     set_control_word,
     take_pulses,
 )
-from wetloop.kernels.handle import bind
 from wetloop.kernels.records import DELIVERED, PULSE
 from wetloop.kernels.rings import ENGINE, new_ring, put
 
@@ -61,9 +60,12 @@ class MakesSource(Protocol):
 def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
     """Follow the packets until the session says stop, or is gone."""
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
-    state = new_engine(*parts)
-    shared.core[:] = state.core
-    handle = bind(state._replace(core=shared.core, fates=shared.fates), shared.rings, 0)
+    built = new_engine(parts)
+    shared.records.core[:] = built.core
+    reflex = built.reflex._replace(link=shared.records.link)
+    state = built._replace(core=shared.records.core, fates=shared.records.fates, reflex=reflex)
+    engine = parts.connected(Engine(state, shared.rings))
+    handle = engine.handle(0)
     period_ns = round(parts.info.packet_samples / parts.info.sampling_frequency * 1e9)
     follow(handle, shared.packets, shared.control, period_ns, 0)
     report(link, "ready", obtain("engine").to_dict())

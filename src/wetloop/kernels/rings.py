@@ -83,7 +83,7 @@ def prepare(ring: Ring, *readers: int) -> Ring:
 
 @kernel
 def reserve_slot(words: npt.NDArray[np.int64], capacity: int) -> int:
-    """Return the slot to fill, or -1 when a reader has no room (counted). Follow with ``commit_slot``."""
+    """Return the slot to fill, or -1 when a reader has no room (counted). Follow with ``commit_slots``."""
     head = words[HEAD]
     if head - words[LOWEST] >= capacity:
         lowest = head
@@ -100,9 +100,9 @@ def reserve_slot(words: npt.NDArray[np.int64], capacity: int) -> int:
 
 
 @kernel
-def commit_slot(words: npt.NDArray[np.int64]) -> None:
-    """Show the reserved slot to the readers."""
-    store_release(words, HEAD, words[HEAD] + 1)
+def commit_slots(words: npt.NDArray[np.int64], n: int) -> None:
+    """Show the next ``n`` slots to the readers."""
+    store_release(words, HEAD, words[HEAD] + n)
 
 
 @inner
@@ -114,7 +114,7 @@ def reserve(ring: Ring) -> int:
 @inner
 def commit(ring: Ring) -> None:
     """Commit a slot, from compiled code."""
-    commit_slot(ring.words)
+    commit_slots(ring.words, 1)
 
 
 def put(ring: Ring, row: tuple[Any, ...]) -> bool:
@@ -123,7 +123,7 @@ def put(ring: Ring, row: tuple[Any, ...]) -> bool:
     if slot < 0:
         return False
     ring.slots[slot] = row
-    commit_slot(ring.words)
+    commit_slots(ring.words, 1)
     return True
 
 

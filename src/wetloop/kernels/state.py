@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 N_VOICES, PENDING, CHARGE_BINS, WINDOWS, BLANKS = 64, 64, 16, 2, 1024
 """Voices; settings that may wait in each; bins of a charge window; windows (1 s, 1 min); pulses kept for blanking."""
+REFLEX_VOICE, MEMORY = N_VOICES - 1, 16
+"""The voice that plays what a reflex asks for, closed to sessions; numbers that a reflex may remember."""
 
 CORE = np.dtype(
     [
@@ -45,6 +47,8 @@ ELECTRODE = np.dtype(
         ("session_charge", "<f8"),
     ]
 )  # fmt: skip
+LINK = np.dtype([("address", "<i8"), ("first", "<i8"), ("count", "<i8"), ("failures", "<i8")])
+"""C address of a reflex (0: none), the patterns it may ask for, and how often it raised or asked for another."""
 
 
 class Guard(NamedTuple):
@@ -64,6 +68,18 @@ class Guard(NamedTuple):
     pattern_charge: npt.NDArray[np.float64]
 
 
+class Reflex(NamedTuple):
+    """The user's reflex.
+
+    ``link`` LINK (1,), whose address holds in one process only; ``counts`` int32 (n_channels,): spikes that became
+    known in the running frame, counted only where there is a reflex; ``memory`` float64 (MEMORY,): the reflex's own.
+    """
+
+    link: npt.NDArray[np.void]
+    counts: npt.NDArray[np.int32]
+    memory: npt.NDArray[np.float64]
+
+
 class EngineState(NamedTuple):
     """``held`` int16 (1 + frame, n_channels): the last clean row, then a blanked copy of the span being detected."""
 
@@ -76,6 +92,7 @@ class EngineState(NamedTuple):
     held: npt.NDArray[np.int16]
     found: npt.NDArray[np.void]
     fates: npt.NDArray[np.int64]
+    reflex: Reflex
 
 
 class Rings(NamedTuple):
@@ -95,3 +112,8 @@ def new_voices() -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
 def new_fates() -> npt.NDArray[np.int64]:
     """Return the count of pulses by kind and fate, shape (n_kinds, n_fates)."""
     return np.zeros((len(KINDS), len(FATES)), np.int64)
+
+
+def new_reflex(n_channels: int) -> Reflex:
+    """Return the state of an engine without a reflex."""
+    return Reflex(np.zeros(1, LINK), np.zeros(n_channels, np.int32), np.zeros(MEMORY))

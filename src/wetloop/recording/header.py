@@ -53,6 +53,8 @@ class Header:
         Experimental arm of the session.
     subject
         NWB fields of the culture: ``subject_id``, ``species``, ``description``, ``age``, ...
+    reflex_source
+        Text of the reflex's file (of the function, for an entry point); empty where there was no reflex.
     """
 
     identifier: str
@@ -73,6 +75,7 @@ class Header:
     n_observations: int
     condition: str = "closed_loop"
     subject: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reflex_source: str = ""
 
     @property
     def decision_dtype(self) -> np.dtype[np.void]:

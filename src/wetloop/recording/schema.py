@@ -120,7 +120,7 @@ PULSES = Table(
         Column("fate", "u1", f"What became of it: {_codes(FATES)}.", "fate"),
         Column("priority", "u1", f"The higher wins: {_enum(Priority)}.", "priority"),
         Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
-        Column("serial", "<i8", "Serial of the command that set the voice.", "serial"),
+        Column("serial", "<i8", "Serial of the command that set the voice; -1 where a reflex asked.", "serial"),
         Column("sample_index", "<i8", "Start of the first phase on the rig's clock, samples.", "sample_index"),
         *PULSE_PARAMETERS,
     ),
