@@ -223,7 +223,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     rate = setting.info.sampling_frequency
     pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
-    log = RemoteLog(shared.decisions, header.event_names, engine, crew, path)
+    log = RemoteLog(shared.decisions, header.event_names, crew, path)
 
     def close() -> None:
         crew.join()

@@ -13,7 +13,6 @@ from wetloop.kernels.jit import counted
 from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
 from wetloop.kernels.rings import (
     DROPPED,
-    ENGINE,
     FIRST_TAIL,
     HEAD,
     RECORDER,
@@ -126,7 +125,8 @@ class EnginePort:
         """Show the engine all rows of one serial at once, or none: a block is recorded with the newest serial only."""
         words, slots = self.rings.commands
         head = int(words[HEAD])
-        if head + len(rows) - int(words[FIRST_TAIL + TAIL_STEP * ENGINE]) > slots.size:
+        tails = (int(tail) for tail in words[FIRST_TAIL::TAIL_STEP])
+        if head + len(rows) - min(tail for tail in tails if tail >= 0) > slots.size:
             words[DROPPED] += len(rows)
             return
         for k, row in enumerate(rows):

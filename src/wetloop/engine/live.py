@@ -102,7 +102,7 @@ READERS: dict[str, tuple[int, ...]] = {
     "spikes": (SESSION, RECORDER),
     "pulses": (STIMULATOR, RECORDER),
     "blocks": (RECORDER,),
-    "commands": (ENGINE,),
+    "commands": (ENGINE, RECORDER),
     "packets": (ENGINE, RECORDER),
     "triggers": (ENGINE,),
     "deliveries": (RECORDER,),

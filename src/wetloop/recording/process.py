@@ -13,7 +13,7 @@ from wetloop.engine.crew import orphaned, report
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import Shared
-from wetloop.kernels.records import COMMAND
+from wetloop.kernels.records import STATE
 from wetloop.kernels.rings import RECORDER
 from wetloop.recording.log import DecisionRows
 from wetloop.recording.writer import Writer
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from wetloop.core.types import Records, Samples
+    from wetloop.core.types import Samples
     from wetloop.engine.crew import Crew
-    from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Packets
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 POLL_S = 0.05
 FLUSH_S = 1.0
 FINISH_S = 300.0
-NO_COMMANDS = np.zeros(0, COMMAND)
 
 
 class PacketReader:
@@ -74,16 +72,18 @@ def run_recorder(link: Connection, name: str, new: NewFile) -> None:
     report(link, "ready", obtain("recorder").to_dict())
     flushed_s = time.monotonic()
     while not orphaned(parent):
-        if link.poll(POLL_S):
-            operator_commands, summary = link.recv()
-            recorder.finish(operator_commands, summary)
-            report(link, "done", str(new.path))
-            return
+        try:
+            if link.poll(POLL_S):
+                recorder.finish(link.recv())
+                report(link, "done", str(new.path))
+                return
+        except EOFError:
+            break
         recorder.take()
         if time.monotonic() - flushed_s > FLUSH_S:
             flushed_s = time.monotonic()
             writer.flush()
-    recorder.finish(NO_COMMANDS, {"ended": "session died"})
+    recorder.finish({"ended": "session died"})
 
 
 class _Recorder:
@@ -92,35 +92,35 @@ class _Recorder:
         self._writer, self._packets = writer, packets
         self._spikes, self._pulses = RingReader(rings.spikes, RECORDER), RingReader(rings.pulses, RECORDER)
         self._blocks, self._decisions = RingReader(rings.blocks, RECORDER), RingReader(shared.decisions, RECORDER)
-        self._deliveries = RingReader(shared.deliveries, RECORDER)
+        self._deliveries, self._commands = RingReader(shared.deliveries, RECORDER), RingReader(rings.commands, RECORDER)
 
-    def take(self, operator_commands: Records = NO_COMMANDS) -> None:
-        """Move what waits in the rings to the writer."""
+    def take(self) -> None:
+        """Move what waits in the rings to the writer; of the commands, those that are no decision."""
         self._deliveries.take()
+        commands = self._commands.take()
         self._writer.append(
             spikes=self._spikes.take(),
             pulses=self._pulses.take(),
             blocks=self._blocks.take(),
             decisions=self._decisions.take(),
-            operator_commands=operator_commands,
+            operator_commands=commands[commands["action"] == STATE],
             samples=self._packets.take(),
         )
 
-    def finish(self, operator_commands: Records, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""
-        self.take(operator_commands)
+        self.take()
         self._writer.finish(summary)
 
 
 class RemoteLog(DecisionRows):
     """The session's side: decisions go into the ring, the last words to the recorder's process."""
 
-    def __init__(self, ring: Ring, event_names: Sequence[str], engine: EnginePort, crew: Crew, path: Path) -> None:
+    def __init__(self, ring: Ring, event_names: Sequence[str], crew: Crew, path: Path) -> None:
         super().__init__(ring, event_names)
-        self._engine, self._crew, self.path = engine, crew, path
+        self._crew, self.path = crew, path
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Have the file completed, and wait for it."""
-        operator_commands = np.array(self._engine.operator_commands, COMMAND)
-        self._crew.send("recorder", (operator_commands, dict(summary)))
+        self._crew.send("recorder", dict(summary))
         self._crew.receive("recorder", FINISH_S)

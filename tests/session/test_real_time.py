@@ -1,0 +1,149 @@
+"""Real time with real processes and real signals: nothing is lost, nothing goes on stimulating, every file is whole."""
+
+import importlib.util
+import json
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wetloop.config import parse_config
+from wetloop.engine.arena import segments
+from wetloop.kernels.records import DELIVERED, LATE, LEASE_EXPIRED, NOT_RUNNING
+from wetloop.recording.reader import Recording
+from wetloop.replay import verify
+from wetloop.session import run_session
+
+SECOND = 25000
+_spec = importlib.util.spec_from_file_location("live_process", Path(__file__).with_name("live_process.py"))
+live_process = importlib.util.module_from_spec(_spec)
+sys.modules["live_process"] = live_process
+_spec.loader.exec_module(live_process)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start sessions; whatever is left of them ends with the test."""
+    sessions = []
+
+    def begin(*settings):
+        sessions.append(live_process.LiveSession(tmp_path, *settings))
+        return sessions[-1]
+
+    yield begin
+    for session in sessions:
+        session.clean_up()
+
+
+def rows_of(path):
+    with Recording(path) as recording:
+        return recording.decisions(), recording.pulses(), recording.blocks()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("source.signal=samples", "recording.raw_samples=true"),
+        ("source.packet_samples=128", "source.latency_ms=5", "source.clock_drift_ppm=200", "plan_ms=20"),
+    ],
+    ids=["spikes", "raw samples", "packets, latency, drift"],
+)
+def test_a_session_in_real_time_loses_nothing_and_replays(tmp_path, settings):
+    overrides = [f"recording.folder={tmp_path}", "duration=3", *settings]
+    summary = run_session(parse_config("", "live", overrides), accelerated=False)
+    assert summary.ended == "completed"
+    assert summary.decisions == 300
+    assert summary.lost_samples == 0
+    assert not any(summary.dropped.values())
+    assert summary.real_time["triggers_late_at_rig"] == 0
+    assert set(summary.real_time["permissions"]) == {"source", "engine", "stimulator", "recorder"}
+    _, _, blocks = rows_of(summary.file)
+    assert (np.diff(blocks["start_sample"]) == blocks["n_samples"][:-1]).all()
+    report = verify(Path(summary.file))
+    assert report.differences == []
+    assert report.detection_rerun == bool(settings and "raw_samples=true" in settings[-1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_ends_the_session_with_a_complete_file(start, number):
+    session = start()
+    session.process.send_signal(number)
+    out, _ = session.process.communicate(timeout=120)
+    assert session.process.returncode == 130
+    summary = json.loads(out)
+    assert summary["ended"] == "interrupted"
+    with Recording(session.file) as recording:
+        assert recording.complete
+        assert recording.operator_commands()["voice"].tolist() == [1, 2, 0]
+    assert verify(session.file).agrees
+
+
+def test_a_stopped_session_falls_silent_within_the_lease_and_loses_no_sample(start):
+    session = start()
+    session.process.send_signal(signal.SIGSTOP)
+    wait_samples(1.0)
+    session.process.send_signal(signal.SIGCONT)
+    session.wait_for("of 3600 s")
+    code, out, _ = session.end()
+    assert code == 130
+    decisions, pulses, blocks = rows_of(session.file)
+    assert (np.diff(blocks["start_sample"]) == blocks["n_samples"][:-1]).all()
+    late = int(decisions["lateness_us"].argmax())
+    assert decisions["lateness_us"][late] > 500_000
+    silent_from = decisions["stop_sample"][late - 1] + 50 * 25
+    woken_at = decisions["stop_sample"][late] + decisions["lateness_us"][late] / 1e6 * SECOND
+    during = pulses[(pulses["sample_index"] >= silent_from) & (pulses["sample_index"] < woken_at - 25)]
+    assert DELIVERED not in during["fate"]
+    assert set(during["fate"].tolist()) <= {LATE, LEASE_EXPIRED}
+    assert json.loads(out)["lost_samples"] == 0
+    assert verify(session.file).agrees
+
+
+def wait_samples(seconds):
+    """Wait until the engine has gone on for this long, by its own clock in shared memory."""
+    from wetloop.engine.arena import Arena
+    from wetloop.engine.live import Shared, now_host_ns, wait_position
+
+    name = next(s.name for s in segments() if not s.stale)
+    control = Shared.of(Arena.attach(name)).control
+    here = wait_position(control, 0, 0)
+    wait_position(control, here + round(seconds * SECOND), now_host_ns() + 60_000_000_000)
+
+
+@pytest.mark.parametrize("role", ["engine", "source", "stimulator", "recorder"])
+def test_a_dead_part_ends_the_session_by_name(start, role):
+    session = start()
+    session.signal(role, signal.SIGKILL)
+    _, err = session.process.communicate(timeout=120)
+    assert session.process.returncode in {3, 5}
+    assert f"the {role} process died" in err
+    with Recording(session.file) as recording:
+        assert recording.complete == (role != "recorder")
+    for other in session.roles:
+        session.outlive(other)
+    assert not [s for s in segments() if s.stale]
+
+
+def test_a_killed_session_is_survived_by_its_file(start):
+    session = start()
+    session.process.kill()
+    for role in session.roles:
+        session.outlive(role)
+    with Recording(session.file) as recording:
+        assert recording.complete
+        assert recording.summary == {"ended": "session died"}
+        assert len(recording.decisions()) > 0
+    assert verify(session.file).agrees
+
+
+@pytest.mark.parametrize("policy", ["pause", "trip"])
+def test_overruns_pause_or_trip(tmp_path, policy):
+    settings = [f"overrun.policy={policy}", "overrun.late_ms=0.001", "overrun.after=3", "duration=2"]
+    summary = run_session(parse_config("", "live", [f"recording.folder={tmp_path}", *settings]), accelerated=False)
+    _, pulses, _ = rows_of(summary.file)
+    assert NOT_RUNNING in pulses["fate"] or policy == "trip"
+    assert summary.ended == ("tripped" if policy == "trip" else "completed")
+    assert verify(Path(summary.file)).agrees
