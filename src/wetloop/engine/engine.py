@@ -11,7 +11,18 @@ from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.handle import bind
 from wetloop.kernels.jit import counted
 from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
-from wetloop.kernels.rings import DROPPED, ENGINE, FIRST_TAIL, HEAD, RECORDER, SESSION, STIMULATOR, TAIL_STEP
+from wetloop.kernels.rings import (
+    DROPPED,
+    ENGINE,
+    FIRST_TAIL,
+    HEAD,
+    RECORDER,
+    SESSION,
+    STIMULATOR,
+    TAIL_STEP,
+    load_head,
+    store_tail,
+)
 
 if TYPE_CHECKING:
     from wetloop.core.types import Block, Records, Samples, StimProgram
@@ -20,31 +31,35 @@ if TYPE_CHECKING:
 
 
 class RingReader:
-    """One reader's end of a ring."""
+    """One reader's end of a ring; the producer may be another process."""
 
     def __init__(self, ring: Ring, reader: int) -> None:
-        self._words, self._slots, self._tail = ring.words, ring.slots, FIRST_TAIL + TAIL_STEP * reader
+        self._words, self._slots, self._reader = ring.words, ring.slots, reader
+        self._tail_at, self._quick_words = FIRST_TAIL + TAIL_STEP * reader, ring.words.data
 
     def take(self) -> Records:
         """Return a copy of what is waiting, and let go of it."""
-        tail, head = int(self._words[self._tail]), int(self._words[HEAD])
-        capacity = self._slots.size
-        first, n = tail % capacity, head - tail
-        if first + n <= capacity:
-            rows = self._slots[first : first + n].copy()
-        else:
-            rows = np.concatenate([self._slots[first:], self._slots[: first + n - capacity]])
-        self._words[self._tail] = head
+        tail, rows = self._waiting()
+        if len(rows):
+            store_tail(self._words, self._reader, tail + len(rows))
         return rows
 
     def take_before(self, sample: int, field: str) -> Records:
         """Return what is waiting with ``field`` below ``sample``; the rest goes on waiting."""
-        rows = self.take()
+        tail, rows = self._waiting()
         if len(rows) and rows[field][-1] >= sample:
-            n = int(np.searchsorted(rows[field], sample))
-            self._words[self._tail] -= len(rows) - n
-            rows = rows[:n]
+            rows = rows[: int(np.searchsorted(rows[field], sample))]
+        if len(rows):
+            store_tail(self._words, self._reader, tail + len(rows))
         return rows
+
+    def _waiting(self) -> tuple[int, Records]:
+        """Return the tail and a copy of what is waiting behind it."""
+        tail, capacity = self._quick_words[self._tail_at], self._slots.size
+        first, n = tail % capacity, load_head(self._words) - tail
+        if first + n <= capacity:
+            return tail, self._slots[first : first + n].copy()
+        return tail, np.concatenate([self._slots[first:], self._slots[: first + n - capacity]])
 
 
 class Engine:

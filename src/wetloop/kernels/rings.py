@@ -2,7 +2,12 @@
 
 Control words (int64), each hot one on cache lines of its own: HEAD, slots ever committed; DROPPED, records refused
 because a reader had no room; one tail per reader, slots ever released, -1 where no reader is attached. A reader is
-never overrun: a full ring drops the newest record and counts it.
+never overrun: a full ring drops the newest record and counts it. An observer keeps its own cursor and writes nothing:
+the producer may lap it, and it is told how many records it lost.
+
+The parties may be threads or processes, on processors that reorder memory: HEAD and the tails are stored with release
+and loaded with acquire. Observers read slots that may be written meanwhile; as in a sequence lock, that takes two
+fences more, free on x86: between HEAD and the next write, and between the last read and HEAD.
 """
 
 from __future__ import annotations
@@ -13,10 +18,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from wetloop.kernels.clock import now_ns, sleep_until_ns
 from wetloop.kernels.jit import inner, intrinsic, kernel
 
 HEAD, LOWEST, DROPPED, FIRST_TAIL, TAIL_STEP, READERS, WORDS = 16, 17, 18, 32, 16, 4, 96
 SESSION, RECORDER, STIMULATOR, ENGINE = range(READERS)
+POLL_NS = 30_000
+"""Between two looks of a waiting reader: waking one instead would cost the producer a system call."""
 
 
 class Ring(NamedTuple):
@@ -43,17 +51,34 @@ def _store_release(_typing: Any, words: Any, index: Any, value: Any) -> Any:
     return types.void(words, types.intp, types.int64), generate
 
 
+def _fence(ordering: str) -> Any:
+    def fence(_typing: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+            builder.fence(ordering)
+            return context.get_dummy_value()
+
+        return types.void(), generate
+
+    return intrinsic(fence)
+
+
 load_acquire = intrinsic(_load_acquire)
 store_release = intrinsic(_store_release)
+fence_acquire, fence_release = _fence("acquire"), _fence("release")
 
 
 def new_ring(dtype: np.dtype[np.void], capacity: int, *readers: int) -> Ring:
     """Return an empty ring in ordinary memory with these readers attached."""
-    words = np.zeros(WORDS, np.int64)
-    words[FIRST_TAIL::TAIL_STEP] = -1
+    return prepare(Ring(np.zeros(WORDS, np.int64), np.zeros(capacity, dtype)), *readers)
+
+
+def prepare(ring: Ring, *readers: int) -> Ring:
+    """Empty the ring, attach these readers and return it; call before anybody else uses it."""
+    ring.words[:] = 0
+    ring.words[FIRST_TAIL::TAIL_STEP] = -1
     for reader in readers:
-        words[FIRST_TAIL + TAIL_STEP * reader] = 0
-    return Ring(words, np.zeros(capacity, dtype))
+        ring.words[FIRST_TAIL + TAIL_STEP * reader] = 0
+    return ring
 
 
 @kernel
@@ -71,6 +96,7 @@ def reserve(ring: Ring) -> int:
         if head - lowest >= capacity:
             store_release(words, DROPPED, words[DROPPED] + 1)
             return -1
+    fence_release()
     return int(head % capacity)
 
 
@@ -97,3 +123,59 @@ def release(ring: Ring, reader: int) -> None:
     """Let go of the front slot."""
     at = FIRST_TAIL + TAIL_STEP * reader
     store_release(ring.words, at, ring.words[at] + 1)
+
+
+@kernel
+def load_head(words: npt.NDArray[np.int64]) -> int:
+    """Return how many slots were ever committed; all of them can be read."""
+    return int(load_acquire(words, HEAD))
+
+
+@kernel
+def store_tail(words: npt.NDArray[np.int64], reader: int, tail: int) -> None:
+    """Let go of all slots before ``tail``; what was read from them has been read."""
+    store_release(words, FIRST_TAIL + TAIL_STEP * reader, tail)
+
+
+@kernel
+def wait_for(ring: Ring, reader: int, timeout_ns: int) -> int:
+    """Poll until something waits for this reader or the time is over; return how many slots wait."""
+    deadline = now_ns() + timeout_ns
+    while waiting(ring, reader) == 0:
+        now = now_ns()
+        if now >= deadline:
+            break
+        sleep_until_ns(min(now + POLL_NS, deadline))
+    return waiting(ring, reader)
+
+
+@kernel
+def observe(ring: Ring, cursor: int, out: npt.NDArray[np.void]) -> tuple[int, int, int]:
+    """Copy the oldest records from ``cursor`` on that are still there, for an observer that may be lapped.
+
+    Parameters
+    ----------
+    ring
+        Left as it is.
+    cursor
+        Records seen or lost so far: at first 0, or ``load_head`` to begin with what comes next.
+    out
+        Of the dtype of ``ring.slots``, shape (n_most,); the copies go to its beginning.
+
+    Returns
+    -------
+    copied, cursor, lost
+        Whole records in ``out``, the new cursor, and the records overwritten before they were copied;
+        the cursor advances by ``copied + lost``.
+    """
+    words, slots, capacity = ring.words, ring.slots, ring.slots.size
+    head = load_acquire(words, HEAD)
+    first = max(cursor, head - capacity + 1)
+    n = min(head - first, out.size)
+    for i in range(n):
+        out[i] = slots[(first + i) % capacity]
+    fence_acquire()
+    torn = min(n, max(0, load_acquire(words, HEAD) - capacity + 1 - first))
+    for i in range(n - torn):
+        out[i] = out[i + torn]
+    return n - torn, first + n, first + torn - cursor
