@@ -138,14 +138,12 @@ def segments(folder: Path = FOLDER) -> list[Segment]:
 
 def sweep(folder: Path = FOLDER) -> list[str]:
     """Remove what no living process maps, half-made files too; return the names of the segments removed."""
-    swept = []
-    for path in (*folder.glob(f"{NEW_PREFIX}*"), *sorted(folder.glob(f"{PREFIX}*"))):
-        if _removed(path) and path.name.startswith(PREFIX):
-            swept.append(path.name.removeprefix(PREFIX))
-    return swept
+    for path in folder.glob(f"{NEW_PREFIX}*"):
+        _remove_unused(path)
+    return [path.name.removeprefix(PREFIX) for path in sorted(folder.glob(f"{PREFIX}*")) if _remove_unused(path)]
 
 
-def _removed(path: Path) -> bool:
+def _remove_unused(path: Path) -> bool:
     with _opened(path) as fd:
         if fd is None or (path.name.startswith(PREFIX) and not _is_ours(fd)) or not _unused(fd):
             return False
@@ -219,7 +217,7 @@ def _not_created(path: Path, size_bytes: int, error: OSError) -> RigError:
 
 
 def _header(spec: Spec) -> bytes:
-    described = {key: (np.lib.format.dtype_to_descr(np.dtype(dtype)), shape) for key, (dtype, shape) in spec.items()}
+    described = [(key, np.lib.format.dtype_to_descr(np.dtype(dtype)), shape) for key, (dtype, shape) in spec.items()]
     text = json.dumps(described).encode()
     return HEADER.pack(MAGIC, VERSION, len(text)) + text
 
@@ -244,7 +242,7 @@ def _read_places(path: Path, fd: int) -> dict[str, Place]:
         if version != VERSION:
             raise RigError(f"{path} has layout {version}, this Wetloop reads {VERSION}: start both with the same one")
         described = json.loads(os.pread(fd, n_bytes, HEADER.size))
-        spec = {key: (np.lib.format.descr_to_dtype(_tuples(kind)), shape) for key, (kind, shape) in described.items()}
+        spec = {key: (np.lib.format.descr_to_dtype(_tuples(kind)), shape) for key, kind, shape in described}
         places, size_bytes = _places(spec, HEADER.size + n_bytes)
     except (struct.error, ValueError, TypeError) as error:
         raise RigError(f"{path} is damaged: {error}") from None

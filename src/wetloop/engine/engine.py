@@ -38,7 +38,7 @@ class RingReader:
 
     def __init__(self, ring: Ring, reader: int) -> None:
         self._words, self._slots, self._reader = ring.words, ring.slots, reader
-        self._tail_at, self._quick_words = FIRST_TAIL + TAIL_STEP * reader, memoryview(ring.words.data)
+        self._tail_at, self._quick_words = FIRST_TAIL + TAIL_STEP * reader, ring.words.data
 
     @property
     def fill(self) -> float:

@@ -73,7 +73,7 @@ def new_ring(dtype: np.dtype[np.void], capacity: int, *readers: int) -> Ring:
 
 
 def prepare(ring: Ring, *readers: int) -> Ring:
-    """Empty the ring, attach these readers and return it; call before anybody else uses it."""
+    """Empty the ring, attach these readers and return it; before anybody else uses it, so no reader attaches later."""
     ring.words[:] = 0
     ring.words[FIRST_TAIL::TAIL_STEP] = -1
     for reader in readers:
@@ -105,13 +105,13 @@ def commit_slots(words: npt.NDArray[np.int64], n: int) -> None:
     store_release(words, HEAD, words[HEAD] + n)
 
 
-@inner
+@kernel
 def reserve(ring: Ring) -> int:
     """Reserve a slot, from compiled code."""
     return reserve_slot(ring.words, ring.slots.size)
 
 
-@inner
+@kernel
 def commit(ring: Ring) -> None:
     """Commit a slot, from compiled code."""
     commit_slots(ring.words, 1)
@@ -154,7 +154,7 @@ def load_head(words: npt.NDArray[np.int64]) -> int:
 
 @kernel
 def store_tail(words: npt.NDArray[np.int64], reader: int, tail: int) -> None:
-    """Let go of all slots before ``tail``; what was read from them has been read."""
+    """Let go of all slots before ``tail``, which have been read; -1 detaches the reader for good, a dead one say."""
     store_release(words, FIRST_TAIL + TAIL_STEP * reader, tail)
 
 
