@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wetloop.engine.build import EngineParts
     from wetloop.engine.engine import Engine, EnginePort
     from wetloop.engine.feed import ReplayedEngine
+    from wetloop.engine.live import Shared
     from wetloop.engine.reflex import ReflexCode
     from wetloop.engine.rig import Plan, Rig
     from wetloop.recording.header import Header
@@ -166,7 +167,8 @@ def _engine_parts(setting: Setting) -> EngineParts:
 class Stage:
     """Where a session plays: the rig, the engine behind it, and who takes notes.
 
-    ``facts`` tells what real time needed and got; ``close`` ends what was started.
+    ``facts`` tells what real time needed and got; ``close`` ends what was started; ``shared`` holds the arrays of a
+    real-time session, for observers.
     """
 
     rig: Rig
@@ -174,6 +176,7 @@ class Stage:
     log: Log
     facts: Callable[[], dict[str, Any]]
     close: Callable[[], None]
+    shared: Shared | None = None
 
 
 def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
@@ -229,7 +232,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
         crew.join()
         arena.close()
 
-    return Stage(rig, engine, log, lambda: live_facts(shared, crew), close)
+    return Stage(rig, engine, log, lambda: live_facts(shared, crew), close, shared)
 
 
 def header_of(setting: Setting, task: TaskRunner) -> Header:

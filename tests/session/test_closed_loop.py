@@ -134,7 +134,7 @@ def test_a_guard_that_trips_ends_the_session(play):
 
 
 def test_a_plan_shorter_than_the_lead_is_refused(play):
-    with pytest.raises(ConfigError, match=r"plan_ms 2 ms is shorter than the lead of culture \(3 ms\)"):
+    with pytest.raises(ConfigError, match=r"plan_ms 2 ms is shorter than the lead of culture \(5 ms\)"):
         play("plan_ms=2")
 
 

@@ -22,7 +22,7 @@ SPIKES = "events/detected_spikes"
         (("condition=yoked",), False),
         (("condition=noise",), False),
         (("decision_ms=25", "plan_ms=12.5"), False),
-        (("decision_ms=1", "plan_ms=4"), False),
+        (("decision_ms=1", "plan_ms=4", "source.lead_ms=3"), False),
     ],
 )
 def test_replay_agrees(play, settings, rerun):

@@ -6,13 +6,13 @@ would not work; *skip*: cannot be told here.
 
 from __future__ import annotations
 
-import importlib
 import os
 import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from wetloop.engine.arena import segments
 from wetloop.engine.host import strays
 
 if TYPE_CHECKING:
@@ -152,11 +152,7 @@ def stray_processes() -> Check:
 
 def shared_memory() -> Check:
     """Look for shared memory of sessions that died."""
-    try:
-        arena = importlib.import_module("wetloop.engine.arena")
-    except ModuleNotFoundError:
-        return Check("shared memory", "skip", "not checked")
-    stale = [(name, size) for name, is_stale, size in arena.segments() if is_stale]
+    stale = [(name, size) for name, is_stale, size in segments() if is_stale]
     return judged(
         "shared memory",
         "\n".join(f"{name}: {size / 1e6:.1f} MB, left behind" for name, size in stale) or "nothing left behind",

@@ -175,7 +175,7 @@ class SimulatedRigConfig(SourceConfig):
     """The same in samples, instead of ``packet_ms``."""
     lead_ms: Positive | None = None
     """How far ahead pulses are decided, ms; by default two packets (one on its way, one already begun in the rig), the
-    latency and a frame, at least 3."""
+    latency, and 3 ms for the way to the stimulator."""
     latency_ms: float = Field(0.0, ge=0, le=1000, allow_inf_nan=False)
     """In real time: from a packet's last sample to its arrival, ms, as a real rig would take."""
     clock_drift_ppm: float = Field(0.0, ge=-10_000, le=10_000, allow_inf_nan=False)
@@ -222,8 +222,7 @@ class SimulatedRigConfig(SourceConfig):
         if self.lead_ms is not None:
             return round(self.lead_ms * self.frame_samples)
         waiting = -(-self.latency // self.packet) * self.packet
-        frames = 2 if self.packet % self.frame_samples else 1
-        return max(2 * self.packet + waiting + frames * self.frame_samples, 3 * self.frame_samples)
+        return 2 * self.packet + waiting + 3 * self.frame_samples
 
 
 class CultureConfig(SimulatedRigConfig):

@@ -14,8 +14,8 @@ from wetloop.engine.advance import advance
 from wetloop.engine.engine import EngineRecords
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.clock import now_ns, pause, sleep_until_ns
-from wetloop.kernels.jit import counted, kernel
-from wetloop.kernels.records import BLOCK, COMMAND, FATES, KINDS, PULSE, SPIKE
+from wetloop.kernels.jit import counted, inner, kernel
+from wetloop.kernels.records import BLOCK, COMMAND, DELIVERED, FATES, KINDS, PULSE, SPIKE
 from wetloop.kernels.rings import (
     ENGINE,
     HEAD,
@@ -23,10 +23,11 @@ from wetloop.kernels.rings import (
     SESSION,
     STIMULATOR,
     Ring,
-    commit_slots,
+    commit,
     front,
     load_acquire,
     release,
+    reserve,
     reserve_slot,
     store_release,
     waiting,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from wetloop.core.types import Block, Records, RigInfo
     from wetloop.engine.arena import Arena
+    from wetloop.kernels.records import Record
 
 STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, SILENCED, ENDED = range(0, 176, 16)
 """Control words, each on cache lines of its own: end everything; host time of the start; the engine's heartbeat; the
@@ -71,6 +73,14 @@ class Packets(NamedTuple):
     ring: Ring
     samples: npt.NDArray[np.int16]
     spikes: Records
+
+
+class Forwarding(NamedTuple):
+    """What the stimulator's process reads, where triggers go, and where it keeps account."""
+
+    pulses: Ring
+    triggers: Ring
+    deliveries: Ring
 
 
 class Shared(NamedTuple):
@@ -146,9 +156,16 @@ def push_block(packets: Packets, block: Block) -> bool:
     if packets.samples.shape[2]:
         packets.samples[i, : block.n_samples] = block.samples
     packets.spikes[i, :n_spikes] = block.spikes
-    packets.ring.slots[i] = (block.start_sample, block.n_samples, block.lost_samples, n_spikes, 0, now_host_ns())
-    commit_slots(packets.ring.words, 1)
+    packets.ring.slots[i] = (block.start_sample, block.n_samples, block.lost_samples, n_spikes, 0, 0)
+    commit_packet(packets.ring, i)
     return True
+
+
+@kernel
+def commit_packet(ring: Ring, i: int) -> None:
+    """Stamp a packet and show it to the engine."""
+    ring.slots[i].arrival_ns = now_ns()
+    commit(ring)
 
 
 @kernel
@@ -212,12 +229,31 @@ def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) ->
 
 
 @kernel
-def take_pulses(pulses: Ring, out: Records, control: npt.NDArray[np.int64], until_ns: int) -> int:
-    """Poll until pulses wait, then move them to ``out``; return how many, 0 if none came until ``until_ns``."""
-    while waiting(pulses, STIMULATOR) == 0 and load_acquire(control, STOP) == 0 and now_ns() < until_ns:
-        sleep_until_ns(now_ns() + NAP_NS)
-    n = min(waiting(pulses, STIMULATOR), out.size)
-    for k in range(n):
-        out[k] = pulses.slots[front(pulses, STIMULATOR)]
+def forward(shared: Forwarding, control: npt.NDArray[np.int64], lease_ns: int, until_ns: int) -> None:
+    """Poll for pulses and forward those delivered, until ``until_ns``.
+
+    Nothing is forwarded while the session is silenced or the engine has not been heard of for its lease.
+    """
+    pulses, triggers, deliveries = shared
+    while load_acquire(control, STOP) == 0 and now_ns() < until_ns:
+        if waiting(pulses, STIMULATOR) == 0:
+            sleep_until_ns(now_ns() + NAP_NS)
+            continue
+        p, now = pulses.slots[front(pulses, STIMULATOR)], now_ns()
+        if p.fate == DELIVERED:
+            if load_acquire(control, SILENCE) != 0 or now - load_acquire(control, BEAT) > lease_ns:
+                store_release(control, SILENCED, control[SILENCED] + 1)
+            else:
+                hand_over(triggers, p, now)
+                hand_over(deliveries, p, now)
         release(pulses, STIMULATOR)
-    return int(n)
+
+
+@inner
+def hand_over(ring: Ring, p: Record, now: int) -> None:
+    """Write one delivery."""
+    i = reserve(ring)
+    if i >= 0:
+        d = ring.slots[i]
+        d.sample_index, d.pattern, d.voice, d.serial, d.forwarded_ns = p.sample_index, p.pattern, p.voice, p.serial, now
+        commit(ring)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING, Any
 
 from wetloop.core.errors import RigError
+from wetloop.engine.host import obtain
 from wetloop.engine.live import (
     ARRIVAL,
     ENDED,
@@ -86,7 +88,11 @@ class LiveHardware:
         """Do nothing: the source's process has loaded the patterns."""
 
     def start(self) -> int:
-        """Let the rig go, and return its first sample."""
+        """Let the rig go, and return its first sample; from here on no collection pauses this process."""
+        obtain("session")
+        gc.collect()
+        gc.freeze()
+        gc.disable()
         set_control_word(self._control, GO, now_host_ns())
         end_s = time.monotonic() + STALL_S
         while control_word(self._control, ORIGIN) < 0:
@@ -127,4 +133,6 @@ class LiveHardware:
 
     def close(self) -> None:
         """End all processes but the recorder, which ends when it has written everything."""
+        gc.enable()
+        gc.unfreeze()
         set_control_word(self._control, STOP, 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from wetloop.core.errors import GuardError
 from wetloop.core.types import Block, SpikeBatch, Tick
+from wetloop.engine.continuity import Continuity
 from wetloop.kernels.records import ARMED, DELIVERED, DISARMED, RUNNING, SPIKE
 from wetloop.kernels.state import REFLEX_VOICE
 
@@ -55,6 +56,7 @@ class BlockStepper:
         self._next = 0
         self._first: Block | None = None
         self._kept: list[Samples] = []
+        self._continuity = Continuity()
 
     def warm_up(self) -> None:
         """Advance over nothing."""
@@ -70,8 +72,10 @@ class BlockStepper:
     def run_until(self, sample: int) -> None:
         """Read and advance; hand delivered pulses to the stimulator after each block."""
         while self._next < sample:
-            block = self._first or self._source.read()
+            block = self._continuity.check(self._first or self._source.read())
             self._first = None
+            if block is None:
+                continue
             self._next = block.start_sample + block.n_samples
             self._engine.advance(block, self._next)
             if self._keep:

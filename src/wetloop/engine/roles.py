@@ -7,35 +7,34 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from wetloop.core.clock import Unpaced, WallPace
 from wetloop.core.errors import RigError
 from wetloop.core.protocols import Stimulator
 from wetloop.engine.arena import Arena
 from wetloop.engine.build import new_engine
+from wetloop.engine.continuity import Continuity
 from wetloop.engine.crew import orphaned, report
 from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
-    BEAT,
     DELIVERY,
     ENDED,
     GO,
     LATE_AT_RIG,
     ORIGIN,
+    PACKET,
     SILENCE,
-    SILENCED,
     STOP,
+    Forwarding,
     Shared,
+    commit_packet,
     control_word,
     follow,
+    forward,
     now_host_ns,
     push_block,
     set_control_word,
-    take_pulses,
 )
-from wetloop.kernels.records import DELIVERED, PULSE
 from wetloop.kernels.rings import ENGINE, new_ring, put
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
     from wetloop.core.guard import PatternTable
     from wetloop.core.protocols import Source
-    from wetloop.core.types import Block, Records
+    from wetloop.core.types import Block
     from wetloop.engine.build import EngineParts
 
 LOOK_NS = 100_000_000
@@ -98,6 +97,8 @@ def warm_up(shared: Shared) -> None:
     put(scratch, (0, 0, 0, 0, now_host_ns()))
     RingReader(scratch, ENGINE).take()
     set_control_word(shared.control, ENDED, control_word(shared.control, ENDED))
+    packets = new_ring(PACKET, 2, ENGINE)
+    commit_packet(packets, 0)
 
 
 def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
@@ -110,11 +111,13 @@ def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
     pace = Unpaced() if info.real_time else WallPace(info.sampling_frequency * (1 + info.clock_drift_ppm * 1e-6))
     latency_samples = 0 if info.real_time else info.samples(info.latency_ms)
     held: deque[Block] = deque()
-    at = 0
+    continuity, at = Continuity(), 0
     while not control_word(shared.control, STOP) and not orphaned(parent):
         pace.wait(at)
         while held and (info.real_time or held[0].start_sample + held[0].n_samples + latency_samples <= at):
-            push_block(shared.packets, held.popleft())
+            block = continuity.check(held.popleft())
+            if block is not None:
+                push_block(shared.packets, block)
         if isinstance(source, Stimulator):
             _trigger(shared, source, triggers)
         try:
@@ -140,23 +143,8 @@ def _trigger(shared: Shared, source: Stimulator, triggers: RingReader) -> None:
 def run_stimulator(link: Connection, name: str, lease_ms: float) -> None:
     """Forward delivered pulses while the engine's heart beats."""
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
-    out, lease_ns = np.zeros(256, PULSE), round(lease_ms * 1e6)
-    take_pulses(shared.rings.pulses, out, shared.control, 0)
-    warm_up(shared)
+    paths, lease_ns = Forwarding(shared.rings.pulses, shared.triggers, shared.deliveries), round(lease_ms * 1e6)
+    forward(paths, shared.control, lease_ns, 0)
     report(link, "ready", obtain("stimulator").to_dict())
     while not control_word(shared.control, STOP) and not orphaned(parent):
-        n = take_pulses(shared.rings.pulses, out, shared.control, now_host_ns() + LOOK_NS)
-        forward(shared, out[:n], lease_ns)
-
-
-def forward(shared: Shared, pulses: Records, lease_ns: int) -> None:
-    """Forward the pulses that were delivered, unless the session is silenced or the engine is not heard of."""
-    for pulse in pulses[pulses["fate"] == DELIVERED]:
-        now_ns = now_host_ns()
-        silenced = control_word(shared.control, SILENCE)
-        if silenced or now_ns - control_word(shared.control, BEAT) > lease_ns:
-            shared.control[SILENCED] += 1
-            continue
-        row = (pulse["sample_index"], pulse["pattern"], pulse["voice"], pulse["serial"], now_ns)
-        put(shared.triggers, row)
-        put(shared.deliveries, row)
+        forward(paths, shared.control, lease_ns, now_host_ns() + LOOK_NS)
