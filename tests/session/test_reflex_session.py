@@ -10,7 +10,7 @@ from wetloop.core.types import Kind
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 
-FRAME, LEAD, CHANNEL = 25, 75, 3
+FRAME, LEAD, CHANNEL = 25, 125, 3
 TEXT = f"def act(now_sample, counts, memory):\n    return 0 if counts[{CHANNEL}] > 0 else -1\n"
 
 

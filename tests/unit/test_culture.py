@@ -53,7 +53,7 @@ def test_is_a_source_that_describes_itself_before_it_is_opened():
     assert isinstance(culture, Source)
     info = culture.info
     assert (info.name, info.n_channels, info.packet_samples, info.frame_samples) == ("culture", 12, 128, 25)
-    assert (info.signal, info.unit, info.lead_samples, info.reacts) == (Signal.SPIKES, "mV", 178, True)
+    assert (info.signal, info.unit, info.lead_samples, info.reacts) == (Signal.SPIKES, "mV", 331, True)
 
 
 def test_same_seed_same_bytes_and_another_seed_differs():
