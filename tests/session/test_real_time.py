@@ -135,7 +135,7 @@ def test_a_killed_session_is_survived_by_its_file(start):
         session.outlive(role)
     with Recording(session.file) as recording:
         assert recording.complete
-        assert recording.summary == {"ended": "session died"}
+        assert recording.summary == {"ended": "session died", "raw_samples_missed": 0}
         assert len(recording.decisions()) > 0
     assert verify(session.file).agrees
 

@@ -50,10 +50,10 @@ stop stimulating; triggers that reached the rig too late; pulses held back witho
 CONTROL_WORDS = 192
 
 SPIN_NS = 150_000
-NAP_NS = 20_000
+NAP_NS = 50_000
 LONG_NAP_NS = 10_000_000
 DEPTH_S = 4.0
-"""Rig time that the packet ring holds: how long the recorder may be away before raw samples are lost."""
+"""Rig time that the packet ring holds: how long engine and recorder may be away before samples are lost."""
 
 PACKET = np.dtype(
     [
@@ -113,7 +113,7 @@ READERS: dict[str, tuple[int, ...]] = {
     "pulses": (STIMULATOR, RECORDER),
     "blocks": (RECORDER,),
     "commands": (ENGINE, RECORDER),
-    "packets": (ENGINE, RECORDER),
+    "packets": (ENGINE,),
     "triggers": (ENGINE,),
     "deliveries": (RECORDER,),
     "decisions": (RECORDER,),
@@ -200,7 +200,7 @@ def follow(handle: Any, packets: Packets, control: npt.NDArray[np.int64], period
             if now < due - SPIN_NS:
                 sleep_until_ns(min(due - SPIN_NS, now + LONG_NAP_NS))
             elif now > due + SPIN_NS:
-                sleep_until_ns(now + NAP_NS)
+                sleep_until_ns(now + NAP_NS // 2)
             else:
                 pause()
             continue

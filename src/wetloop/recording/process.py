@@ -14,12 +14,12 @@ from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import Shared
 from wetloop.kernels.records import STATE
-from wetloop.kernels.rings import RECORDER
+from wetloop.kernels.rings import RECORDER, load_head
 from wetloop.recording.log import DecisionRows
 from wetloop.recording.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
     from pathlib import Path
 
@@ -30,29 +30,48 @@ if TYPE_CHECKING:
     from wetloop.recording.header import Header
 
 POLL_S = 0.05
+MARGIN = 64
+"""Packets between the recorder and the producer, when the recorder has been lapped."""
 FLUSH_S = 1.0
 FINISH_S = 300.0
 
 
 class PacketReader:
-    """The recorder's end of the packets: raw samples, or nothing but room."""
+    """The recorder's view of the packets, for raw samples: it may be lapped, but it never holds up the engine.
+
+    Attributes
+    ----------
+    missed_samples
+        Samples that were overwritten before they were read; zeros stand in their place.
+    """
 
     def __init__(self, packets: Packets, *, keep_samples: bool) -> None:
         self._packets, self._keep = packets, keep_samples and packets.samples.shape[2] > 0
-        self._reader, self._next = RingReader(packets.ring, RECORDER), 0
+        self._cursor, self._next_sample, self.missed_samples = 0, -1, 0
 
     def take(self) -> Samples | None:
-        """Return the samples that came since the last call; the slots are given back after the copy."""
+        """Return the samples that came since the last call."""
         if not self._keep:
-            self._reader.take()
             return None
-        waiting = self._reader.peek()
-        capacity = self._packets.ring.slots.size
-        rows = [self._packets.samples[(self._next + k) % capacity, :n] for k, n in enumerate(waiting["n_samples"])]
-        samples = np.concatenate(rows) if rows else None
-        self._next += len(waiting)
-        self._reader.release(len(waiting))
-        return samples
+        ring, samples = self._packets.ring, self._packets.samples
+        head, capacity = load_head(ring.words), ring.slots.size
+        first = max(self._cursor, head - capacity + MARGIN)
+        slots = [k % capacity for k in range(first, head)]
+        heads = ring.slots[slots]
+        rows = [samples[slot, :n].copy() for slot, n in zip(slots, heads["n_samples"].tolist(), strict=True)]
+        torn = max(0, load_head(ring.words) - capacity + 1 - first)
+        self._cursor = head
+        filled = [part for k in range(torn, len(rows)) for part in self._gapless(heads[k], rows[k])]
+        return np.concatenate(filled) if filled else None
+
+    def _gapless(self, packet: Any, rows: Samples) -> Iterator[Samples]:
+        """Yield zeros for what was missed, then the rows; what the rig itself lost is no row of the recording."""
+        missed = int(packet["start_sample"] - packet["lost_samples"]) - self._next_sample
+        if self._next_sample >= 0 and missed > 0:
+            self.missed_samples += missed
+            yield np.zeros((missed, rows.shape[1]), rows.dtype)
+        self._next_sample = int(packet["start_sample"] + packet["n_samples"])
+        yield rows
 
 
 class NewFile(NamedTuple):
@@ -110,7 +129,7 @@ class _Recorder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""
         self.take()
-        self._writer.finish(summary)
+        self._writer.finish({**summary, "raw_samples_missed": self._packets.missed_samples})
 
 
 class RemoteLog(DecisionRows):
