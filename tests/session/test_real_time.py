@@ -102,6 +102,27 @@ def test_a_stopped_session_falls_silent_within_the_lease_and_loses_no_sample(sta
     assert verify(session.file).agrees
 
 
+def test_a_train_keeps_its_intervals_through_a_pause_within_the_lease(start):
+    session = start(
+        "guard.lease_ms=900", "encoder.hold_ms=900", "encoder.min_rate_hz=40", "encoder.max_rate_hz=40",
+        "source.cells=100",
+    )  # fmt: skip
+    session.process.send_signal(signal.SIGSTOP)
+    wait_samples(0.2)
+    session.process.send_signal(signal.SIGCONT)
+    wait_samples(0.2)
+    session.end()
+    decisions, pulses, _ = rows_of(session.file)
+    late = int(decisions["lateness_us"].argmax())
+    assert decisions["lateness_us"][late] > 100_000
+    woken_at = decisions["stop_sample"][late] + decisions["lateness_us"][late] / 1e6 * SECOND
+    during = (pulses["sample_index"] >= decisions["stop_sample"][late - 1]) & (pulses["sample_index"] < woken_at)
+    sensory = pulses[during & (pulses["kind"] == 0)]
+    assert len(sensory) >= 4
+    assert set(sensory["fate"].tolist()) == {DELIVERED}
+    assert set(np.diff(sensory["sample_index"])) == {625}
+
+
 def control_of():
     """Return the control words of the session that is running."""
     return Shared.of(Arena.attach(next(s.name for s in segments() if not s.stale))).control

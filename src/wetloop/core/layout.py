@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from probeinterface import Probe
 
 
+SAMPLED = 256
+"""Electrodes whose neighbours tell the pitch: all pairs of a high-density array would take gigabytes."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Roles of the channels.
@@ -78,7 +82,7 @@ def pitch_um(where: npt.NDArray[np.float64]) -> float:
     """Return the least distance between two electrodes, um (1 for a single one)."""
     if len(where) < 2:
         return 1.0
-    apart = np.linalg.norm(where[:, None] - where[None], axis=2)
+    apart = np.linalg.norm(where[:SAMPLED, None] - where[None], axis=2)
     return float(apart[apart > 0].min())
 
 

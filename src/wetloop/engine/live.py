@@ -221,6 +221,14 @@ def follow(handle: Any, packets: Packets, control: npt.NDArray[np.int64], period
 
 
 @kernel
+def wait_start(control: npt.NDArray[np.int64], until_ns: int) -> bool:
+    """Poll until the session lets the rig go or ends, or ``until_ns``; return whether the wait is over."""
+    while load_acquire(control, GO) == 0 and load_acquire(control, STOP) == 0 and now_ns() < until_ns:
+        sleep_until_ns(now_ns() + NAP_NS)
+    return bool(load_acquire(control, GO) != 0 or load_acquire(control, STOP) != 0)
+
+
+@kernel
 def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) -> int:
     """Poll until the engine is done up to ``sample``, the source ends, or ``until_ns``; return its position."""
     while load_acquire(control, POSITION) < sample and load_acquire(control, ENDED) == 0 and now_ns() < until_ns:

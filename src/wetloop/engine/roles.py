@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +18,6 @@ from wetloop.engine.host import obtain
 from wetloop.engine.live import (
     DELIVERY,
     ENDED,
-    GO,
     LATE_AT_RIG,
     ORIGIN,
     PACKET,
@@ -34,6 +32,7 @@ from wetloop.engine.live import (
     now_host_ns,
     push_block,
     set_control_word,
+    wait_start,
 )
 from wetloop.kernels.rings import ENGINE, new_ring, put
 
@@ -82,10 +81,9 @@ def run_source(link: Connection, name: str, config: MakesSource, seed: int, tabl
             source.prepare(table)
         warm_up(shared)
         report(link, "ready", obtain("source").to_dict())
-        while not control_word(shared.control, GO):
-            if control_word(shared.control, STOP) or orphaned(parent):
+        while not wait_start(shared.control, now_host_ns() + LOOK_NS):
+            if orphaned(parent):
                 return
-            time.sleep(0.001)
         _deliver_packets(shared, source, parent)
     finally:
         source.close()
