@@ -222,7 +222,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
             "recorder": (run_recorder, (name, NewFile(path, header, recording.raw_samples, recording.compression))),
         }
     )
-    engine = EnginePort(shared.records, shared.rings)
+    engine = EnginePort(shared.records, shared.rings, shared.operator)
     rate = setting.info.sampling_frequency
     pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)

@@ -10,9 +10,10 @@ from wetloop.engine.advance import advance
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.handle import bind
 from wetloop.kernels.jit import counted
-from wetloop.kernels.records import FATES, KINDS, LEASE, STATE, STATES, VOICE
+from wetloop.kernels.records import COMMAND, FATES, KINDS, LEASE, STATE, STATES, VOICE
 from wetloop.kernels.rings import (
     DROPPED,
+    ENGINE,
     FIRST_TAIL,
     HEAD,
     RECORDER,
@@ -21,6 +22,8 @@ from wetloop.kernels.rings import (
     TAIL_STEP,
     commit_slots,
     load_head,
+    new_ring,
+    put,
     store_tail,
 )
 
@@ -90,16 +93,19 @@ class EnginePort:
         The engine's own, or a shared view of them.
     rings
         What leaves and enters the engine.
+    operator
+        Where commands that are no decision are kept for the recorder; by default in ordinary memory.
     """
 
-    def __init__(self, records: EngineRecords, rings: Rings) -> None:
+    def __init__(self, records: EngineRecords, rings: Rings, operator: Ring | None = None) -> None:
         self._records, self.rings, self.serial = records, rings, 0
         self.spikes = RingReader(rings.spikes, SESSION)
         self.recorded_spikes = RingReader(rings.spikes, RECORDER)
         self.pulses = RingReader(rings.pulses, STIMULATOR)
         self.recorded_pulses = RingReader(rings.pulses, RECORDER)
         self.recorded_blocks = RingReader(rings.blocks, RECORDER)
-        self.operator_commands: list[tuple[int, ...]] = []
+        self._operator = new_ring(COMMAND, 256, RECORDER) if operator is None else operator
+        self.recorded_operator = RingReader(self._operator, RECORDER)
 
     def submit(self, program: StimProgram, lease_until: int) -> int:
         """Send settings, which the next block takes up, and renew the lease; return their serial."""
@@ -118,15 +124,14 @@ class EnginePort:
         self.serial += 1
         row = (self.serial, STATE, state, *(0,) * 10, 0)
         self._send([row])
-        self.operator_commands.append(row)
+        put(self._operator, row)
         return self.serial
 
     def _send(self, rows: list[tuple[Any, ...]]) -> None:
         """Show the engine all rows of one serial at once, or none: a block is recorded with the newest serial only."""
         words, slots = self.rings.commands
         head = int(words[HEAD])
-        tails = (int(tail) for tail in words[FIRST_TAIL::TAIL_STEP])
-        if head + len(rows) - min(tail for tail in tails if tail >= 0) > slots.size:
+        if head + len(rows) - int(words[FIRST_TAIL + TAIL_STEP * ENGINE]) > slots.size:
             words[DROPPED] += len(rows)
             return
         for k, row in enumerate(rows):

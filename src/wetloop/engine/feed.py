@@ -37,7 +37,7 @@ class ReplayedEngine(Engine):
 
     def __init__(self, state: EngineState, rings: Rings, operator_commands: Records) -> None:
         super().__init__(state, rings)
-        self._operator = {int(row["serial"]): tuple(row.tolist()) for row in operator_commands}
+        self._spoken = {int(row["serial"]): tuple(row.tolist()) for row in operator_commands}
         self._held: deque[tuple[Any, ...]] = deque()
         self._take_operator_commands()
 
@@ -63,9 +63,9 @@ class ReplayedEngine(Engine):
         self._held.extend(rows)
 
     def _take_operator_commands(self) -> None:
-        while self.serial + 1 in self._operator:
+        while self.serial + 1 in self._spoken:
             self.serial += 1
-            self._held.append(self._operator[self.serial])
+            self._held.append(self._spoken[self.serial])
 
 
 class RecordedBlocks:

@@ -93,6 +93,7 @@ class Shared(NamedTuple):
     triggers: Ring
     deliveries: Ring
     decisions: Ring
+    operator: Ring
 
     @classmethod
     def of(cls, arena: Arena) -> Shared:
@@ -105,6 +106,7 @@ class Shared(NamedTuple):
             triggers=arena.ring("triggers"),
             deliveries=arena.ring("deliveries"),
             decisions=arena.ring("decisions"),
+            operator=arena.ring("operator"),
         )
 
 
@@ -112,7 +114,8 @@ READERS: dict[str, tuple[int, ...]] = {
     "spikes": (SESSION, RECORDER),
     "pulses": (STIMULATOR, RECORDER),
     "blocks": (RECORDER,),
-    "commands": (ENGINE, RECORDER),
+    "commands": (ENGINE,),
+    "operator": (RECORDER,),
     "packets": (ENGINE,),
     "triggers": (ENGINE,),
     "deliveries": (RECORDER,),
@@ -131,8 +134,8 @@ def shared_spec(info: RigInfo, decision_dtype: np.dtype[np.void]) -> Mapping[str
     most_spikes = 1 if n_channels else info.n_channels * (info.packet_samples // info.frame_samples + 2)
     rings = {
         "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
-        "commands": (COMMAND, 1 << 12), "packets": (PACKET, depth), "triggers": (DELIVERY, 1 << 12),
-        "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
+        "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
+        "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
     }  # fmt: skip
     spec: dict[str, tuple[Any, tuple[int, ...]]] = {
         "control": (np.dtype("<i8"), (CONTROL_WORDS,)),

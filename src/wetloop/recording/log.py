@@ -6,16 +6,14 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from wetloop.engine.engine import RingReader
-from wetloop.kernels.records import COMMAND
 from wetloop.kernels.rings import RECORDER, new_ring, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
     from wetloop.core.types import Outcome, SpikeBatch, Tick
@@ -106,14 +104,12 @@ class RecordingLog:
     def flush(self) -> None:
         """Hand everything that has happened to the writer."""
         engine, (spikes, pulses, blocks, decisions) = self._rig.engine, self._rings
-        operator = np.array(engine.operator_commands, COMMAND)
-        engine.operator_commands.clear()
         self._writer.append(
             spikes=spikes.take(),
             pulses=pulses.take(),
             blocks=blocks.take(),
             decisions=decisions.take(),
-            operator_commands=operator,
+            operator_commands=engine.recorded_operator.take(),
             samples=self._rig.samples(),
         )
         self._writer.flush()

@@ -13,7 +13,6 @@ from wetloop.engine.crew import orphaned, report
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import Shared
-from wetloop.kernels.records import STATE
 from wetloop.kernels.rings import RECORDER, load_head
 from wetloop.recording.log import DecisionRows
 from wetloop.recording.writer import Writer
@@ -111,18 +110,20 @@ class _Recorder:
         self._writer, self._packets = writer, packets
         self._spikes, self._pulses = RingReader(rings.spikes, RECORDER), RingReader(rings.pulses, RECORDER)
         self._blocks, self._decisions = RingReader(rings.blocks, RECORDER), RingReader(shared.decisions, RECORDER)
-        self._deliveries, self._commands = RingReader(shared.deliveries, RECORDER), RingReader(rings.commands, RECORDER)
+        self._deliveries, self._operator = (
+            RingReader(shared.deliveries, RECORDER),
+            RingReader(shared.operator, RECORDER),
+        )
 
     def take(self) -> None:
-        """Move what waits in the rings to the writer; of the commands, those that are no decision."""
+        """Move what waits in the rings to the writer."""
         self._deliveries.take()
-        commands = self._commands.take()
         self._writer.append(
             spikes=self._spikes.take(),
             pulses=self._pulses.take(),
             blocks=self._blocks.take(),
             decisions=self._decisions.take(),
-            operator_commands=commands[commands["action"] == STATE],
+            operator_commands=self._operator.take(),
             samples=self._packets.take(),
         )
 
