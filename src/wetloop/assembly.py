@@ -114,9 +114,13 @@ def players(setting: Setting) -> Players:
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
-    context = BuildContext(setting.info, setting.layout, setting.table, setting.plan.decision, config.seed)
+    task = TaskRunner(config.task.build(config.decision_ms), config.seed)
+    context = BuildContext(
+        setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
+        task.action_names, task.observation_names, task.frame_shape,
+    )  # fmt: skip
     return Players(
-        task=TaskRunner(config.task.build(config.decision_ms), config.seed),
+        task=task,
         encoder=config.encoder.build(context),
         decoder=config.decoder.build(context),
         feedback=config.feedback.build(context),

@@ -17,7 +17,7 @@ def test_square_array_has_the_upper_row_sensory_and_a_checkerboard_below():
 
 
 @pytest.mark.parametrize("where", [CORNERLESS, CORNERLESS * 0.1, np.random.default_rng(1).uniform(0, 2000, (60, 2))])
-@pytest.mark.parametrize("motor", ["checkerboard", "halves"])
+@pytest.mark.parametrize("motor", ["checkerboard", "strips"])
 def test_any_array_gets_eight_places_and_two_regions(where, motor):
     layout = LayoutConfig(motor=motor, block_um=100.0).apply(probe_at(where, 30.0))
     assert len(set(layout.sensory)) == 8
@@ -41,3 +41,22 @@ def test_positions_follow_the_channel_order():
     probe.set_device_channel_indices(np.arange(60)[::-1])
     assert (positions_um(probe) == CORNERLESS[::-1]).all()
     assert pitch_um(CORNERLESS) == 200.0
+
+
+def test_a_grid_of_sensory_electrodes_stands_in_rows_above_three_motor_regions():
+    layout = LayoutConfig(sensory_electrodes=12, sensory_rows=3, regions=3, motor="strips").apply(
+        grid_probe(8, 8, 200.0)
+    )
+    rows, columns = np.divmod(np.array(layout.sensory).reshape(3, 4), 8)
+    assert (np.diff(columns, axis=1) > 0).all()
+    assert (rows == rows[:, :1]).all()
+    assert (np.diff(rows[:, 0]) > 0).all()
+    assert rows.max() < 8 // 2 + 1
+    counts = np.bincount(layout.regions[layout.regions >= 0], minlength=3)
+    assert counts.min() > 0
+    assert counts.max() - counts.min() <= 8
+
+
+def test_rows_that_cannot_be_filled_are_refused():
+    with pytest.raises(ValueError, match="do not fill 3 rows"):
+        LayoutConfig(sensory_electrodes=8, sensory_rows=3)

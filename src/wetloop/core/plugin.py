@@ -32,13 +32,20 @@ def seeded(seed: int, name: str) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What a codec may know when it is built."""
+    """What a codec may know when it is built.
+
+    ``action_names`` and ``observation_names`` are those of the task; ``frame_shape`` is the shape of its picture, empty
+    where it has none.
+    """
 
     info: RigInfo
     layout: Layout
     table: PatternTable
     decision_samples: int
     seed: int
+    action_names: tuple[str, ...] = ()
+    observation_names: tuple[str, ...] = ()
+    frame_shape: tuple[int, ...] = ()
 
     def rng(self, name: str) -> np.random.Generator:
         """Return the seeded generator of the part called ``name``."""

@@ -138,11 +138,21 @@ class SpikeBatch(NamedTuple):
     spikes: Records
 
 
+class Answer(IntEnum):
+    """Where a task's observation comes from: its step; the last one again, as the task is late; a task begun anew."""
+
+    FRESH = 0
+    REUSED = 1
+    RESTARTED = 2
+
+
 class Outcome(NamedTuple):
     """What the task answered to an action.
 
     ``playing`` is False while a feedback rule holds the task (feedback and rest of DishBrain): the observation
-    repeats, reward is 0 and no event is told twice.
+    repeats, reward is 0 and no event is told twice. ``frame`` is the picture that a player would see, uint8 of shape
+    (height, width) or (height, width, 3), where the task has one. ``info["magnitudes"]`` may tell how large an event
+    was, by its name (health lost, say).
     """
 
     observation: npt.NDArray[np.float32]
@@ -152,6 +162,8 @@ class Outcome(NamedTuple):
     events: tuple[str, ...]
     playing: bool
     info: Mapping[str, Any]
+    frame: npt.NDArray[np.uint8] | None = None
+    answer: Answer = Answer.FRESH
 
 
 class Timing(IntEnum):

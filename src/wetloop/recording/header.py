@@ -126,7 +126,12 @@ def limits_to_plain(limits: StimLimits) -> dict[str, Any]:
 def layout_to_json(layout: Layout) -> str:
     """Return the roles of the channels as JSON."""
     return json.dumps(
-        {"sensory": layout.sensory, "regions": layout.regions.tolist(), "n_regions": layout.n_regions},
+        {
+            "sensory": layout.sensory,
+            "regions": layout.regions.tolist(),
+            "n_regions": layout.n_regions,
+            "sensory_rows": layout.sensory_rows,
+        },
         default=int,
     )
 
@@ -134,7 +139,8 @@ def layout_to_json(layout: Layout) -> str:
 def layout_from_json(text: str) -> Layout:
     """Return the roles that ``layout_to_json`` wrote."""
     plain = json.loads(text)
-    return Layout(tuple(plain["sensory"]), np.array(plain["regions"], np.int64), plain["n_regions"])
+    regions = np.array(plain["regions"], np.int64)
+    return Layout(tuple(plain["sensory"]), regions, plain["n_regions"], plain.get("sensory_rows", 1))
 
 
 def patterns_to_json(table: PatternTable) -> str:

@@ -71,8 +71,8 @@ class DecisionRows:
             events |= self._bits[name]
         put(self._ring, (
             tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), zlib.crc32(spikes.data),
-            outcome.playing, outcome.terminated, outcome.truncated, events, outcome.reward, tick.lateness_us,
-            action, outcome.observation,
+            outcome.playing, outcome.terminated, outcome.truncated, outcome.answer, events, outcome.reward,
+            tick.lateness_us, action, outcome.observation,
         ))  # fmt: skip
 
 

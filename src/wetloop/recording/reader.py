@@ -179,7 +179,11 @@ class Recording:
         return [np.rint(times_s * rate_hz).astype(np.int64) for times_s in self._ragged(f"{schema.UNITS}/spike_times")]
 
     def _rows(self, table: schema.Table, dtype: np.dtype[np.void]) -> Records:
-        return read_rows(self._values, table, dtype, self.n_rows(table))
+
+        def read(where: str) -> npt.NDArray[Any]:  # an older recording lacks newer columns
+            return self._values(where) if where in self._file else np.zeros(1)
+
+        return read_rows(read, table, dtype, self.n_rows(table))
 
     def _ragged(self, where: str) -> list[npt.NDArray[Any]]:
         """Return each row's run of values."""

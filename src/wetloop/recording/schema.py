@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wetloop.core.types import Priority, Timing, Update
+from wetloop.core.types import Answer, Priority, Timing, Update
 from wetloop.kernels.records import BLOCK, COMMAND, FATES, KINDS, PULSE, SPIKE, STATES
 
 FORMAT_VERSION = 1
@@ -64,7 +64,7 @@ def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
         [
             ("index", "<i8"), ("start_sample", "<i8"), ("stop_sample", "<i8"), ("serial", "<i8"),
             ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"),
-            ("truncated", "u1"), ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
+            ("truncated", "u1"), ("answer", "u1"), ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
             ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
         ]
     )  # fmt: skip
@@ -74,7 +74,7 @@ def _codes(names: tuple[str, ...]) -> str:
     return ", ".join(f"{code} {name}" for code, name in enumerate(names))
 
 
-def _enum(kind: type[Priority | Timing | Update]) -> str:
+def _enum(kind: type[Answer | Priority | Timing | Update]) -> str:
     return _codes(tuple(member.name.lower() for member in kind))
 
 
@@ -140,6 +140,7 @@ DECISIONS = Table(
         Column("playing", "u1", "1 while the task runs, 0 while feedback or rest holds it.", "playing"),
         Column("terminated", "u1", "1 where the task ended an episode.", "terminated"),
         Column("truncated", "u1", "1 where an episode was cut short.", "truncated"),
+        Column("answer", "u1", f"Where the observation comes from: {_enum(Answer)}.", "answer"),
         Column("events", "<u4", "Bit mask of what happened: {events}.", "events"),
         Column("reward", "<f8", "Reward of the task, arbitrary units.", "reward"),
         Column("lateness_us", "<f4", "How late the decision was on the host's clock, us.", "lateness_us"),

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from wetloop.core.errors import ConfigError
-from wetloop.core.types import Outcome
+from wetloop.core.types import Answer, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,8 @@ class TaskRunner:
     ----------
     action_names, observation_names
         One name per element of what ``step`` takes and returns: those of the environment where it has them.
+    frame_shape
+        Shape of the picture that the environment shows in ``info["frame"]``, as its own ``frame_shape`` says.
     episode
         Number of the current episode, from 0.
     """
@@ -56,6 +58,7 @@ class TaskRunner:
             )
         self.action_names = _names(env, "action", n_actions)
         self.observation_names = _names(env, "observation", n_observations)
+        self.frame_shape: tuple[int, ...] = getattr(env.unwrapped, "frame_shape", ())
         self.episode = -1
         self._over = True
         self._hold_until = 0
@@ -99,14 +102,16 @@ class TaskRunner:
         self, observation: Any, reward: float, *, terminated: bool, truncated: bool, info: dict[str, Any]
     ) -> Outcome:
         vector, events = self._to_vector(observation), info.get("events", ())
+        frame, answer = info.get("frame"), info.get("answer", Answer.FRESH)
         info = {**info, "episode": self.episode}
-        self._last = Outcome(vector, reward, terminated, truncated, events, playing=True, info=info)
+        self._last = Outcome(vector, reward, terminated, truncated, events, True, info, frame, answer)
         return self._last
 
     def _pause(self) -> Outcome:
         if self._last.playing:
             info = {"episode": self.episode}
-            self._last = Outcome(self._last.observation, 0.0, False, False, (), playing=False, info=info)
+            observation, frame = self._last.observation, self._last.frame
+            self._last = Outcome(observation, 0.0, False, False, (), playing=False, info=info, frame=frame)
         return self._last
 
 
