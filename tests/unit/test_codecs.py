@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from wetloop.coding.config import (
-    DishBrainConfig,
-    NoEncoderConfig,
-    NoFeedbackConfig,
-    PlaceRateConfig,
-    RegionRatioConfig,
-    SilentConfig,
-    YokedConfig,
-)
+from wetloop.coding.decoder_config import RegionRatioConfig
 from wetloop.coding.decoders import ln
+from wetloop.coding.encoder_config import NoEncoderConfig, PlaceRateConfig
+from wetloop.coding.feedback_config import DishBrainConfig, NoFeedbackConfig, SilentConfig, YokedConfig
 from wetloop.core.guard import StimGuard
 from wetloop.core.layout import LayoutConfig, grid_probe
 from wetloop.core.limits import StimLimits

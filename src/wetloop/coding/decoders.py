@@ -16,7 +16,7 @@ from wetloop.kernels.random import LN2
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from wetloop.coding.config import RegionRatioConfig
+    from wetloop.coding.decoder_config import RegionRatioConfig
     from wetloop.core.plugin import BuildContext
     from wetloop.core.types import SpikeBatch
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wetloop.core.types import Kind, Priority, Timing, Update, VoiceSetting
 
 if TYPE_CHECKING:
-    from wetloop.coding.config import PlaceRateConfig
+    from wetloop.coding.encoder_config import PlaceRateConfig
     from wetloop.core.plugin import BuildContext
     from wetloop.core.types import Outcome, PatternSet, StimProgram, Tick
 

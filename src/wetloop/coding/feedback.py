@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from wetloop.core.types import Kind, Priority, Response, Timing, Update, VoiceSetting
 
 if TYPE_CHECKING:
-    from wetloop.coding.config import OutcomeConfig
+    from wetloop.coding.feedback_config import OutcomeConfig
     from wetloop.core.plugin import BuildContext
     from wetloop.core.types import Outcome, StimProgram, Tick
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,12 @@ class SourceConfig(PluginConfig):
 
 class TaskConfig(PluginConfig):
     """Configures a task: any ``gymnasium.Env`` whose ``info["events"]`` names what happened."""
+
+    own_process: bool = False
+    """Run the task in a process of its own, so that one that hangs or dies cannot stop the session."""
+    deadline_ms: float | None = Field(None, gt=0)
+    """In real time, wait this long for a task in its own process, then go on with its last observation, ms; by default
+    half a decision."""
 
     def build(self, decision_ms: float) -> gymnasium.Env[Any, Any]:
         """Return the environment, whose step lasts ``decision_ms``."""
