@@ -159,7 +159,7 @@ def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threa
 
 
 def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: float) -> Summary:
-    engine, lengths = stage.engine, tally.rally_lengths
+    facts, engine, lengths = stage.facts(), stage.engine, tally.rally_lengths
 
     def percent(condition: Callable[[int], bool]) -> float | None:
         return 100 * sum(map(condition, lengths)) / len(lengths) if lengths else None
@@ -183,6 +183,6 @@ def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: f
         lost_samples=engine.lost_samples,
         dropped=engine.dropped,
         guard_state=engine.guard_state,
-        real_time=stage.facts(),
+        real_time=facts,
         file=str(stage.log.path),
     )

@@ -58,6 +58,11 @@ def test_a_session_in_real_time_loses_nothing_and_replays(tmp_path, settings):
     assert summary.ended == "completed"
     assert summary.decisions == 300
     assert summary.lost_samples == 0
+    delivered, facts = sum(fates["delivered"] for fates in summary.pulses.values()), summary.real_time
+    assert delivered == facts["pulses_forwarded"] + facts["pulses_held_back"] + facts["pulses_unread"]
+    told = facts["triggers_accepted_by_rig"], facts["triggers_late_at_rig"], facts["triggers_unread"]
+    assert facts["pulses_forwarded"] == sum(told)
+    assert facts["triggers_accepted_by_rig"] > 0
     assert not any(summary.dropped.values())
     assert set(summary.real_time["permissions"]) == {"source", "engine", "stimulator", "recorder"}
     _, _, blocks = rows_of(summary.file)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 READY_S = 120.0
 """Longest time to start, s: an empty cache of kernels is compiled in it."""
-END_S = 30.0
+END_S, SETTLE_S = 30.0, 3.0
 
 
 class Member(NamedTuple):
@@ -102,6 +102,13 @@ class Crew:
             process.join(max(0.0, end - time.monotonic()))
             link.close()
         self.kill()
+
+    def wait_for(self, *roles: str) -> None:
+        """Wait a little for some processes to end after they were told to; a stopped one does not."""
+        end = time.monotonic() + SETTLE_S
+        for role in roles:
+            if role in self._members:
+                self._members[role].process.join(max(0.0, end - time.monotonic()))
 
     def kill(self) -> None:
         """End every process at once."""

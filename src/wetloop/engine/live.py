@@ -43,11 +43,14 @@ if TYPE_CHECKING:
     from wetloop.engine.arena import Arena
     from wetloop.kernels.records import Record
 
-STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, SILENCED, ENDED = range(0, 176, 16)
+(
+    STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, HELD_BACK, ENDED, FORWARDED, ACCEPTED,
+) = range(0, 208, 16)  # fmt: skip
 """Control words, each on cache lines of its own: end everything; host time of the start; the engine's heartbeat; the
 sample up to which it is done and the arrival of that packet, ns; first sample; packets that took more than a period;
-stop stimulating; triggers that reached the rig too late; pulses held back without a heartbeat; the source has ended."""
-CONTROL_WORDS = 192
+stop stimulating; triggers that reached the rig too late; pulses held back (silenced, or the engine without a heartbeat); the source has ended; pulses forwarded to the rig; and
+those that it took in time."""
+CONTROL_WORDS = 224
 
 SPIN_NS, LEAST_SPIN_NS = 150_000, 20_000
 """How long before its deadline the engine wakes: at most, and where the timer is on time."""
@@ -259,10 +262,11 @@ def forward(shared: Forwarding, control: npt.NDArray[np.int64], lease_ns: int, u
         p, now = pulses.slots[front(pulses, STIMULATOR)], now_ns()
         if p.fate == DELIVERED:
             if load_acquire(control, SILENCE) != 0 or now - load_acquire(control, BEAT) > lease_ns:
-                store_release(control, SILENCED, control[SILENCED] + 1)
+                store_release(control, HELD_BACK, control[HELD_BACK] + 1)
             else:
                 hand_over(triggers, p, now)
                 hand_over(deliveries, p, now)
+                store_release(control, FORWARDED, control[FORWARDED] + 1)
         release(pulses, STIMULATOR)
 
 

@@ -7,17 +7,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from wetloop.core.errors import RigError
+from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
+    ACCEPTED,
     ARRIVAL,
     ENDED,
+    FORWARDED,
     GO,
+    HELD_BACK,
     LATE_AT_RIG,
     LATE_BLOCKS,
     ORIGIN,
     POSITION,
     SILENCE,
-    SILENCED,
     STOP,
     Shared,
     control_word,
@@ -27,7 +30,8 @@ from wetloop.engine.live import (
 )
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.engine.roles import warm_up
-from wetloop.kernels.rings import DROPPED
+from wetloop.kernels.records import DELIVERED
+from wetloop.kernels.rings import DROPPED, ENGINE, STIMULATOR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,12 +62,24 @@ class LivePace:
 
 
 def live_facts(shared: Shared, crew: Crew) -> dict[str, Any]:
-    """Return what the summary of a real-time session tells: late packets, what came too late, what was permitted."""
-    words = {"late_blocks": LATE_BLOCKS, "triggers_late_at_rig": LATE_AT_RIG, "pulses_without_heartbeat": SILENCED}
+    """Return what the summary of a real-time session tells, once source and stimulator have ended.
+
+    Late packets, what was dropped and permitted; and where each delivered pulse is: held back, forwarded or unread at
+    the stimulator, and of those forwarded: accepted, too late or unread at the rig.
+    """
+    crew.wait_for("engine", "stimulator", "source")
+    words = {
+        "late_blocks": LATE_BLOCKS, "pulses_held_back": HELD_BACK, "pulses_forwarded": FORWARDED,
+        "triggers_accepted_by_rig": ACCEPTED, "triggers_late_at_rig": LATE_AT_RIG,
+    }  # fmt: skip
+    unread = {
+        "pulses_unread": int((RingReader(shared.rings.pulses, STIMULATOR).take()["fate"] == DELIVERED).sum()),
+        "triggers_unread": len(RingReader(shared.triggers, ENGINE).take()),
+    }
     rings = {"packets": shared.packets.ring, "decisions": shared.decisions, "triggers": shared.triggers}
     dropped = {f"dropped_{name}": int(ring.words[DROPPED]) for name, ring in rings.items()}
     counts = {name: control_word(shared.control, word) for name, word in words.items()}
-    return counts | dropped | {"permissions": dict(crew.reports)}
+    return counts | unread | dropped | {"permissions": dict(crew.reports)}
 
 
 class LiveHardware:

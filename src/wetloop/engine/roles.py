@@ -16,6 +16,7 @@ from wetloop.engine.crew import orphaned, report
 from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
+    ACCEPTED,
     DELIVERY,
     ENDED,
     LATE_AT_RIG,
@@ -134,6 +135,7 @@ def _trigger(shared: Shared, source: Stimulator, triggers: RingReader) -> None:
     for trigger in triggers.take():
         try:
             source.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
+            shared.control[ACCEPTED] += 1
         except RigError:
             shared.control[LATE_AT_RIG] += 1
 
