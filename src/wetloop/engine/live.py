@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 ) = range(0, 208, 16)  # fmt: skip
 """Control words, each on cache lines of its own: end everything; host time of the start; the engine's heartbeat; the
 sample up to which it is done and the arrival of that packet, ns; first sample; packets that took more than a period;
-stop stimulating; triggers that reached the rig too late; pulses held back (silenced, or the engine without a heartbeat); the source has ended; pulses forwarded to the rig; and
-those that it took in time."""
+stop stimulating; triggers that reached the rig too late; pulses held back (silenced, or the engine without a
+heartbeat); the source has ended; pulses forwarded to the rig, and those that it took in time."""
 CONTROL_WORDS = 224
 
 SPIN_NS, LEAST_SPIN_NS = 150_000, 20_000
