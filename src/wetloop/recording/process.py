@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,20 +15,22 @@ from wetloop.engine.host import obtain
 from wetloop.engine.live import Shared
 from wetloop.kernels.rings import RECORDER, load_head
 from wetloop.recording.log import DecisionRows
-from wetloop.recording.writer import Writer
+from wetloop.recording.writer import Compression, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from wetloop.core.types import Samples
+    from wetloop.core.types import Records, Samples
     from wetloop.engine.crew import Crew
     from wetloop.engine.live import Packets
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
 
 POLL_S = 0.05
+COPIED_BYTES = 1 << 20
+"""Raw samples that are copied out of the ring at once: as much as stays in a cache."""
 MARGIN = 64
 """Packets between the recorder and the producer, when the recorder has been lapped."""
 FLUSH_S = 1.0
@@ -45,32 +47,47 @@ class PacketReader:
     """
 
     def __init__(self, packets: Packets, *, keep_samples: bool) -> None:
-        self._packets, self._keep = packets, keep_samples and packets.samples.shape[2] > 0
+        self._ring, self._samples = packets.ring, packets.samples
+        _, n_samples, n_channels = packets.samples.shape
+        self._keep, self._full = keep_samples and n_channels > 0, n_samples
+        at_once = max(1, COPIED_BYTES // max(1, 2 * n_samples * n_channels))
+        self._copy = np.zeros((at_once if self._keep else 0, n_samples, n_channels), np.int16)
         self._cursor, self._next_sample, self.missed_samples = 0, -1, 0
 
-    def take(self) -> Samples | None:
-        """Return the samples that came since the last call."""
-        if not self._keep:
-            return None
-        ring, samples = self._packets.ring, self._packets.samples
-        head, capacity = load_head(ring.words), ring.slots.size
-        first = max(self._cursor, head - capacity + MARGIN)
-        slots = [k % capacity for k in range(first, head)]
-        heads = ring.slots[slots]
-        rows = [samples[slot, :n].copy() for slot, n in zip(slots, heads["n_samples"].tolist(), strict=True)]
-        torn = max(0, load_head(ring.words) - capacity + 1 - first)
-        self._cursor = head
-        filled = [part for k in range(torn, len(rows)) for part in self._gapless(heads[k], rows[k])]
-        return np.concatenate(filled) if filled else None
+    def take(self) -> Iterator[Samples]:
+        """Yield the samples that came since the last call; what is yielded holds until the next is asked for."""
+        end = load_head(self._ring.words) if self._keep else self._cursor
+        while self._cursor < end:
+            yield from self._gapless(*self._packets(end))
 
-    def _gapless(self, packet: Any, rows: Samples) -> Iterator[Samples]:
+    def _packets(self, end: int) -> tuple[Records, Samples]:
+        """Return copies of the next packets that lie side by side, without those that were overwritten meanwhile."""
+        capacity = self._ring.slots.size
+        first = max(self._cursor, load_head(self._ring.words) - capacity + MARGIN)
+        at = first % capacity
+        n = max(0, min(end - first, capacity - at, len(self._copy)))
+        heads = self._ring.slots[at : at + n].copy()
+        self._copy[:n] = self._samples[at : at + n]
+        torn = min(n, max(0, load_head(self._ring.words) - capacity + 1 - first))
+        self._cursor = max(first + n, self._cursor)
+        return heads[torn:], self._copy[torn:n]
+
+    def _gapless(self, heads: Records, copies: Samples) -> Iterator[Samples]:
         """Yield zeros for what was missed, then the rows; what the rig itself lost is no row of the recording."""
-        missed = int(packet["start_sample"] - packet["lost_samples"]) - self._next_sample
-        if self._next_sample >= 0 and missed > 0:
-            self.missed_samples += missed
-            yield np.zeros((missed, rows.shape[1]), rows.dtype)
-        self._next_sample = int(packet["start_sample"] + packet["n_samples"])
-        yield rows
+        if not len(heads):
+            return
+        stops = heads["start_sample"] + heads["n_samples"]
+        before = np.concatenate([[self._next_sample], stops[:-1]])
+        missed = np.where(before >= 0, heads["start_sample"] - heads["lost_samples"] - before, 0)
+        self._next_sample = int(stops[-1])
+        if (heads["n_samples"] == self._full).all() and not missed.any():
+            yield copies.reshape(-1, copies.shape[2])
+            return
+        for rows, n, n_missed in zip(copies, heads["n_samples"].tolist(), missed.tolist(), strict=True):
+            if n_missed > 0:
+                self.missed_samples += n_missed
+                yield np.zeros((n_missed, rows.shape[1]), rows.dtype)
+            yield rows[:n]
 
 
 class NewFile(NamedTuple):
@@ -79,7 +96,7 @@ class NewFile(NamedTuple):
     path: Path
     header: Header
     raw_samples: bool
-    compression: Literal["none", "gzip"]
+    compression: Compression
 
 
 def run_recorder(link: Connection, name: str, new: NewFile) -> None:
@@ -124,8 +141,9 @@ class _Recorder:
             blocks=self._blocks.take(),
             decisions=self._decisions.take(),
             operator_commands=self._operator.take(),
-            samples=self._packets.take(),
         )
+        for samples in self._packets.take():
+            self._writer.append(samples=samples)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +169,12 @@ class Recording:
 
     @property
     def samples(self) -> h5py.Dataset | None:
-        """The raw samples where they were recorded, int16 of shape (n_samples, n_channels), unread."""
+        """The raw samples where they were recorded, int16 of shape (n_samples, n_channels), unread.
+
+        Those in bitshuffle-lz4 need hdf5plugin (``pip install 'wetloop[lz4]'``).
+        """
+        with contextlib.suppress(ImportError):
+            import_module("hdf5plugin")
         return self._file[f"{schema.RAW}/data"] if schema.RAW in self._file else None
 
     def unit_spikes(self) -> list[npt.NDArray[np.int64]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +18,9 @@ import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import derive, schema
+from wetloop.recording.raw import RawSamples
 from wetloop.recording.storage import Storage
-from wetloop.recording.tables import Tables, extend
+from wetloop.recording.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Table
 
 MOST_BUFFERED_BYTES = 32 << 20
-FILTERS: dict[str, dict[str, Any]] = {
+Compression = Literal["none", "gzip", "bitshuffle-lz4"]
+BITSHUFFLE, LZ4 = 32008, 2
+FILTERS: dict[Compression, dict[str, Any]] = {
     "none": {"fletcher32": True},
     "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
+    "bitshuffle-lz4": {"fletcher32": True, "compression": BITSHUFFLE, "compression_opts": (0, LZ4)},
 }
-"""Of raw samples; tables are always compressed. Checked always, and readable by any HDF5 without plug-ins."""
+"""Of raw samples, checked always; tables are always in gzip. The first two any HDF5 can read without a plug-in."""
 
 
 class Writer:
@@ -47,17 +52,15 @@ class Writer:
         header: Header,
         *,
         raw_samples: bool = False,
-        compression: Literal["none", "gzip"] = "none",
+        compression: Compression = "none",
     ) -> None:
         self._path = Path(path)
         self._header = header
-        self._raw_samples = raw_samples
         self._failure = ""
         self._dtypes = schema.RECORDS | {
             schema.DECISIONS: schema.decision_dtype(header.n_actions, header.n_observations)
         }
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
-        self._samples: list[Samples] = []
         self._buffered_bytes = 0
         self._started: set[str] = set()
         self._coverage = derive.Coverage()
@@ -67,9 +70,13 @@ class Writer:
         atexit.register(self.abort)
         from wetloop.recording.skeleton import write_skeleton
 
+        if compression == "bitshuffle-lz4":
+            import_module("hdf5plugin")
+
         with self._writing():
             write_skeleton(self._file, header, FILTERS["gzip"], FILTERS[compression] if raw_samples else None)
             self._tables = Tables(self._file, header)
+            self._raw = RawSamples(self._file[f"{schema.RAW}/data"]) if raw_samples else None
             self._commit()
 
     @property
@@ -97,14 +104,15 @@ class Writer:
         for table, rows in zip(self._dtypes, batches, strict=True):
             if rows is not None and len(rows):
                 self._take(table, rows)
-        if samples is not None and self._raw_samples:
-            self._samples.append(samples.copy())
+        if samples is not None and self._raw is not None:
+            with self._writing():
+                self._raw.append(samples)
             self._buffered_bytes += samples.nbytes
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything taken in so far into the file."""
+        """Bring everything taken in so far into the file; of raw samples, whole chunks."""
         self._refuse_unless_open()
         with self._writing():
             self._write_rows()
@@ -114,6 +122,7 @@ class Writer:
         """Write what is left, the derived tables and the summary; mark the file complete and close it."""
         self.flush()
         with self._writing():
+            self._finish_raw()
             derive.write_derived(self._file, self._header, self._coverage.spans)
             self._file[f"{schema.SCRATCH}/summary"][()] = json.dumps(summary, default=_plain)
             self._commit()
@@ -126,7 +135,12 @@ class Writer:
             with contextlib.suppress(RecordingError):
                 self.flush()
                 with self._writing():
+                    self._finish_raw()
                     self._close()
+
+    def _finish_raw(self) -> None:
+        if self._raw is not None:
+            self._raw.finish()
 
     def _take(self, table: Table, rows: Records) -> None:
         if rows.dtype != self._dtypes[table]:
@@ -144,9 +158,6 @@ class Writer:
                 self._tables.append(table, rows)
                 self._note(table, rows)
                 batches.clear()
-        if self._samples:
-            extend(self._file[f"{schema.RAW}/data"], np.concatenate(self._samples))
-            self._samples.clear()
         self._buffered_bytes = 0
 
     def _note(self, table: Table, rows: Records) -> None:

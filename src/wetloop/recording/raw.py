@@ -1,0 +1,67 @@
+"""Writes raw samples: gathered into whole chunks, which go past HDF5's filters where only a checksum is kept.
+
+HDF5 copies and checks a chunk several times before it is on the disk; at a thousand channels that is most of the
+recorder's work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from wetloop.kernels.checksum import fletcher32
+
+if TYPE_CHECKING:
+    from wetloop.core.types import Samples
+
+CHECKSUM_BYTES = 4
+
+
+class RawSamples:
+    """The growing dataset of raw samples, int16 of shape (n_samples, n_channels), chunked over whole rows.
+
+    Rows wait until they fill a chunk (a tenth of a second); ``finish`` writes those that do not.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self._rows, self._n_channels = dataset.chunks
+        self._direct = _only_checked(dataset)
+        self._chunk = np.zeros(2 * self._rows * self._n_channels + CHECKSUM_BYTES, np.uint8)
+        self._samples = self._chunk[:-CHECKSUM_BYTES].view(np.int16).reshape(self._rows, self._n_channels)
+        self._written, self._waiting = 0, 0
+
+    def append(self, samples: Samples) -> None:
+        """Take in copies of samples, shape (n_samples, n_channels)."""
+        taken = 0
+        while taken < len(samples):
+            n = min(self._rows - self._waiting, len(samples) - taken)
+            self._samples[self._waiting : self._waiting + n] = samples[taken : taken + n]
+            taken, self._waiting = taken + n, self._waiting + n
+            if self._waiting == self._rows:
+                self._write()
+
+    def finish(self) -> None:
+        """Write the rows that fill no chunk; nothing can be appended afterwards."""
+        if self._waiting:
+            self._samples[self._waiting :] = 0
+            self._write()
+
+    def _write(self) -> None:
+        start, n = self._written, self._waiting
+        self._dataset.resize(start + n, axis=0)
+        if self._direct:
+            checksum = fletcher32(self._chunk[:-CHECKSUM_BYTES].view(np.uint16))
+            self._chunk[-CHECKSUM_BYTES:] = np.frombuffer(checksum.to_bytes(CHECKSUM_BYTES, "little"), np.uint8)
+            self._dataset.id.write_direct_chunk((start, 0), self._chunk)
+        else:
+            self._dataset[start:] = self._samples[:n]
+        self._written, self._waiting = start + n, 0
+
+
+def _only_checked(dataset: h5py.Dataset) -> bool:
+    """Tell whether the checksum is the only filter, as ``write_direct_chunk`` has to be given filtered bytes."""
+    properties = dataset.id.get_create_plist()
+    return [properties.get_filter(k)[0] for k in range(properties.get_nfilters())] == [h5py.h5z.FILTER_FLETCHER32]
