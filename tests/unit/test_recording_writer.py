@@ -46,7 +46,7 @@ def test_every_row_comes_back_bit_for_bit(recorded, recording, kind):
     assert getattr(recording, kind)().tobytes() == recorded.rows[kind].tobytes()
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "bitshuffle-lz4"])
 def test_how_rows_are_batched_does_not_matter(tmp_path, compression):
     rows = session.make_rows()
     writer = Writer(tmp_path / "a.nwb", session.make_header(), raw_samples=True, compression=compression)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -27,8 +28,10 @@ class Columns:
 
     def grows(self, dtype: str, chunk_rows: int, shape: tuple[int, ...] = ()) -> H5DataIO:
         """Return data of no rows yet, each of this shape."""
-        empty = np.zeros((0, *shape), dtype)
-        return H5DataIO(empty, maxshape=(None, *shape), chunks=(chunk_rows, *shape), **self._filters)
+        empty, chunks = np.zeros((0, *shape), dtype), (chunk_rows, *shape)
+        with warnings.catch_warnings():  # a filter that not every HDF5 has was asked for
+            warnings.simplefilter("ignore", UserWarning)
+            return H5DataIO(empty, maxshape=(None, *shape), chunks=chunks, allow_plugin_filters=True, **self._filters)
 
     def vector(self, column: Column, chunk_rows: int, shape: tuple[int, ...] = ()) -> VectorData:
         """Return a column of numbers."""
