@@ -4,7 +4,8 @@ HDF5 rewrites its file in place, so a process that dies in the middle of a flush
 that has been told of a failed write destroys the file, and often the process, when it is used or merely
 closed afterwards. Here HDF5 writes into memory and never fails. ``commit`` first reserves the space, then
 copies everything to the file: a full disk is noticed before a byte has changed, and only a process killed
-during that copy can tear it.
+during that copy can tear it. Large pieces behind the committed end go straight to the file, which means nothing until
+the next commit.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LARGE_BYTES = 1 << 18
+
+
 class Storage:
     """A file as h5py's ``fileobj`` driver wants it, with two additions: ``commit`` and ``close``.
 
@@ -25,7 +29,7 @@ class Storage:
     tools may look into the recording while it grows, but HDF5 lets nobody else write to it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, large_bytes: int = LARGE_BYTES) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -33,6 +37,7 @@ class Storage:
         self._position = 0
         self._size = 0
         self._size_on_disk = 0
+        self._large_bytes = large_bytes
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to ``offset`` from the start, the position or the end, and return the new position."""
@@ -61,8 +66,9 @@ class Storage:
         return len(data)
 
     def write(self, data: memoryview) -> int:
-        """Hold ``data`` for the position."""
-        self._held.append((self._position, bytes(data)))
+        """Hold ``data`` for the position, or write what is large and new at once."""
+        if not (len(data) >= self._large_bytes and self._is_new(self._position, len(data)) and self._written(data)):
+            self._held.append((self._position, bytes(data)))
         self._size = max(self._size, self._position + len(data))
         return len(data)
 
@@ -90,10 +96,24 @@ class Storage:
         os.fsync(self._fd)
 
     def close(self) -> None:
-        """Let go of the file and of what is still held; HDF5 must have been closed before."""
+        """Let go of the file and of what was not committed; HDF5 must have been closed before."""
+        os.ftruncate(self._fd, self._size_on_disk)
         os.close(self._fd)
 
-    def _write_all(self, data: bytes, offset: int) -> None:
+    def _is_new(self, start: int, size: int) -> bool:
+        """Tell whether a piece lies behind the committed end and over nothing that is held."""
+        apart = all(start + size <= offset or offset + len(held) <= start for offset, held in self._held)
+        return start >= self._size_on_disk and apart
+
+    def _written(self, data: memoryview) -> bool:
+        """Write at the position; where that fails the piece is held, and the next commit fails in its stead."""
+        try:
+            self._write_all(data, self._position)
+        except OSError:
+            return False
+        return True
+
+    def _write_all(self, data: bytes | memoryview, offset: int) -> None:
         view = memoryview(data)
         while view:
             done = os.pwrite(self._fd, view, offset)
