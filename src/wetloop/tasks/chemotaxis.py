@@ -26,7 +26,7 @@ ANIMAL, NOSE, FOOD = (255, 255, 255), (255, 80, 80), (80, 160, 255)
 
 
 class Chemotaxis(gymnasium.Env[Vector, Vector]):
-    """An animal that swims on and turns: its action is the turn as a fraction of the fastest, positive to the left.
+    """An animal that swims on, thrown back by walls; its action is its turn, 1 for the fastest to the left.
 
     The observation is what it smells (at the left and the right nose, their mean, their contrast (left - right) /
     (left + right), the mean above what it remembers), its distance from the nearest wall, the cosine and sine of
@@ -117,17 +117,23 @@ class Chemotaxis(gymnasium.Env[Vector, Vector]):
         return picture
 
     def _swim(self, turn: float, share: float) -> None:
-        """Turn, by a rotation that equals the angle for short steps, and move on as far as the walls allow."""
+        """Turn, by a rotation that equals the angle for short steps, and move on; a wall throws the animal back."""
         tangent, (hx, hy) = turn * self._half_turn, self._heading
         cosine, sine = (1 - tangent * tangent) / (1 + tangent * tangent), 2 * tangent / (1 + tangent * tangent)
-        self._heading = _unit(hx * cosine - hy * sine, hx * sine + hy * cosine)
+        hx, hy = _unit(hx * cosine - hy * sine, hx * sine + hy * cosine)
         stride, (x, y) = self.config.speed * share * self._dt_s, self._at
-        self._at = (self._within(x + stride * self._heading[0]), self._within(y + stride * self._heading[1]))
+        x, hx = self._inside(x + stride * hx, hx)
+        y, hy = self._inside(y + stride * hy, hy)
+        self._at, self._heading = (x, y), (hx, hy)
         left, right = self._noses()
         self._remembered += self._forgets * ((left + right) / 2 - self._remembered)
 
-    def _within(self, x: float) -> float:
-        return min(1 - self.config.radius, max(self.config.radius, x))
+    def _inside(self, x: float, heading: float) -> Point:
+        """Return coordinate and heading along one axis, after the walls at its ends."""
+        least, most = self.config.radius, 1 - self.config.radius
+        if x <= least:
+            return least, abs(heading)
+        return (most, -abs(heading)) if x >= most else (x, heading)
 
     def _meet(self) -> tuple[str, ...]:
         """Return what the animal ran into, and whether it has starved."""

@@ -74,15 +74,15 @@ class ChemotaxisConfig(TaskConfig):
     """Pieces of food at a time; each smells."""
     order: Literal["random", "cycle"] = "random"
     """Where eaten food appears again: at a free place by chance, or at the next free one of ``places``."""
-    food_radius: float = Field(0.05, gt=0, le=0.5)
+    food_radius: float = Field(0.08, gt=0, le=0.5)
     """Radius of a piece of food, which is eaten when the animal's centre reaches it."""
     radius: float = Field(0.02, ge=0, lt=0.5)
     """Radius of the animal, whose edge the wall stops."""
-    speed: float = Field(0.1, gt=0)
+    speed: float = Field(0.2, gt=0)
     """Speed of the animal, dishes per second."""
     throttle: bool = False
     """Let a second value of the action set the speed, from 0 at -1 to ``speed`` at 1."""
-    turn_deg_s: float = Field(180.0, gt=0, le=3600)
+    turn_deg_s: float = Field(270.0, gt=0, le=3600)
     """Turn at full action, degrees per second."""
     sensor_ahead: float = Field(0.02, ge=0)
     """Distance of the two noses ahead of the centre."""
