@@ -1,4 +1,4 @@
-"""Any Gymnasium environment by configuration: pace, pictures, actions, events, and what is said when it cannot be."""
+"""Any Gymnasium environment by configuration: its pace, its pictures, and what is said when it cannot be."""
 
 import importlib.util
 import math
@@ -17,12 +17,9 @@ from wetloop.cli.new_config import example
 from wetloop.config import parse_config
 from wetloop.core.errors import ConfigError
 from wetloop.core.types import Tick
-from wetloop.tasks.action_maps import action_map
-from wetloop.tasks.event_rules import EventRules, Moment
-from wetloop.tasks.foreign import observation_view
-from wetloop.tasks.gymnasium_config import EventConfig, GymnasiumConfig
+from wetloop.tasks.gymnasium_config import GymnasiumConfig
 from wetloop.tasks.paced import Paced
-from wetloop.tasks.pictures import grey, pooled, shrunk
+from wetloop.tasks.pictures import pooled
 from wetloop.tasks.runner import TaskRunner
 
 needs_atari = pytest.mark.skipif(importlib.util.find_spec("ale_py") is None, reason="ale-py is not installed")
@@ -84,196 +81,6 @@ def test_several_steps_are_summed_up_and_stop_at_the_end_of_the_episode():
     assert second[4]["events"] == ("step 6", "step 7")
     env.reset()
     assert decide(env, 1)[0][4]["events"][0] == "step 1"
-
-
-@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10), st.integers(0, 10), st.integers(0, 2**31))
-def test_pooling_is_the_mean_of_the_parts(rows, columns, more_rows, more_columns, seed):
-    picture = np.random.default_rng(seed).integers(0, 256, (rows + more_rows, columns + more_columns), np.uint8)
-    rows_of, columns_of = (
-        [slice(i * size // n, (i + 1) * size // n) for i in range(n)]
-        for size, n in zip(picture.shape, (rows, columns), strict=True)
-    )
-    expected = [[picture[i, j].mean() for j in columns_of] for i in rows_of]
-    np.testing.assert_allclose(pooled(picture, rows, columns), expected, rtol=1e-12)
-
-
-def test_grey_is_brightness_and_keeps_white():
-    colours = np.uint8([[[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]]])
-    assert grey(colours).tolist() == [[255, 76, 149, 28, 0]]
-    assert grey(colours[:, :, :1]).tolist() == [[255, 255, 0, 0, 0]]
-    assert shrunk(colours[:, :, :1], None).shape == (1, 5)
-    assert shrunk(colours, None) is colours
-    assert shrunk(colours, (1, 1)).tolist() == [[101]]
-
-
-def watch(configs, values, step_ms=20.0):
-    """Return the events of a run of values, seen as reward, observation and info at once."""
-    rules = EventRules(configs, ("place",), step_ms)
-    moments = [Moment(np.float32([v]), {"lives": v}, float(v)) for v in values]
-    return [rules.begin(moments[0]), *(rules.step(moment) for moment in moments[1:])]
-
-
-def told(config, values):
-    return "".join("x" if events else "." for events in watch({"it": EventConfig(**config)}, values))
-
-
-@pytest.mark.parametrize("what", [{"observation": "place"}, {"observation": 0}, {"info": "lives"}])
-@pytest.mark.parametrize(
-    ("condition", "values", "expected"),
-    [
-        ({"above": 2}, [0, 3, 4, 1, 3, 2], ".x..x."),
-        ({"above": 2}, [3, 3, 1, 3], "...x"),
-        ({"below": 2}, [3, 1, 0, 2, 1], ".x..x"),
-        ({"above": 1, "below": 3}, [0, 2, 4, 2, 2, 3], ".x.x.."),
-        ({"falls": True}, [3, 2, 2, 1, 0, 5], ".x.xx."),
-        ({"rises": True}, [3, 2, 2, 3, 4], "...xx"),
-        ({"falls": True, "below": 3}, [5, 4, 2, 1, 2, 1], "..x..x"),
-        ({"above": 2, "every_ms": 40}, [3, 3, 3, 3, 3, 0, 3, 3], "..x.x..x"),
-        ({"above": 2, "every_ms": 20}, [0, 3, 3, 0, 3], ".xx.x"),
-        ({"falls": True, "pause_ms": 40}, [9, 8, 7, 6, 5, 4], ".x.x.x"),
-        ({"above": 2, "pause_ms": 60}, [0, 3, 0, 3, 0, 3], ".x...x"),
-    ],
-)
-def test_rules_tell_crossings_changes_and_what_lasts(what, condition, values, expected):
-    assert told(what | condition, values) == expected
-
-
-def test_each_step_s_reward_is_an_event_of_its_own():
-    assert told({"when": "reward", "above": 0.5}, [0, 1, 1, 0, 1]) == ".xx.x"
-    assert told({"when": "reward", "above": 0.5, "every_ms": 40}, [0, 1, 1, 1, 1, 0, 1]) == "..x.x.."
-
-
-def test_beginnings_and_ends_are_told():
-    rules = EventRules({name: EventConfig(when=name) for name in ("begun", "terminated", "truncated")}, (), 20.0)
-    nothing = np.zeros(0, np.float32)
-    assert rules.begin(Moment(nothing, {})) == ("begun",)
-    assert rules.step(Moment(nothing, {})) == ()
-    assert rules.step(Moment(nothing, {}, 0.0, True, True)) == ("terminated", "truncated")
-
-
-@pytest.mark.parametrize("info", [{}, {"lives": "three"}, {"lives": None}, {"lives": [1]}])
-def test_what_is_missing_from_info_tells_nothing(info):
-    rules = EventRules({"it": EventConfig(info="lives", below=5)}, (), 20.0)
-    nothing = np.zeros(0, np.float32)
-    rules.begin(Moment(nothing, {}))
-    assert rules.step(Moment(nothing, info)) == ()
-    assert rules.step(Moment(nothing, {"lives": np.int64(3)})) == ("it",)
-
-
-def test_a_rule_on_an_unknown_element_names_those_there_are():
-    for element in ("plaice", 1, -1):
-        with pytest.raises(ConfigError, match=r"task\.events\.it.*or one of place"):
-            watch({"it": EventConfig(observation=element, above=0)}, [0])
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"above": 1}, "give one of when"),
-        ({"info": "lives", "observation": 0, "above": 1}, "give one of when"),
-        ({"info": "lives"}, "say what must be true"),
-        ({"when": "reward"}, "say what must be true"),
-        ({"when": "terminated", "above": 1}, "stands alone"),
-        ({"info": "lives", "rises": True, "falls": True}, "two events"),
-        ({"info": "lives", "above": 2, "below": 2}, "must be less than"),
-        ({"info": "lives", "above": math.inf}, "finite"),
-        ({"when": "ended"}, "begun"),
-    ],
-)
-def test_rules_that_say_nothing_or_too_much_are_refused(config, message):
-    with pytest.raises(ValidationError, match=message):
-        EventConfig(**config)
-
-
-def mapped(space, *values, **settings):
-    convert, n_values = action_map(space, GymnasiumConfig(**settings))
-    assert n_values == len(values)
-    action = convert(np.array(values, float))
-    assert space.contains(action)
-    return np.asarray(action).tolist()
-
-
-@pytest.mark.parametrize(("value", "action"), [(-1, 5), (-0.4, 5), (-0.2, 6), (0, 6), (0.4, 7), (1, 7), (9, 7)])
-def test_one_value_chooses_among_numbered_actions(value, action):
-    assert mapped(spaces.Discrete(3, start=5), value) == action
-    assert mapped(spaces.Discrete(20), value, discrete_actions=[5, 6, 7]) == action
-
-
-def test_the_largest_score_chooses_among_numbered_actions():
-    assert mapped(spaces.Discrete(3), 0.1, 0.9, -2, discrete="argmax") == 1
-    assert mapped(spaces.Discrete(9), 0.1, 0.9, discrete="argmax", discrete_actions=[4, 8]) == 8
-
-
-def test_values_are_scaled_to_the_bounds_of_a_box():
-    box = spaces.Box(np.float32([[0, -2], [10, 0]]), np.float32([[1, 2], [20, 0.5]]))
-    assert mapped(box, 0, 0.5, -1, 7) == [[0.5, 1], [10, 0.5]]
-    assert mapped(spaces.Box(0, 255, (2,), np.uint8), 1, -0.999) == [255, 0]
-
-
-def test_several_numbered_actions_and_switches_take_a_value_each():
-    assert mapped(spaces.MultiDiscrete([2, 5], start=[0, 10]), 0.1, 0.1) == [1, 12]
-    assert mapped(spaces.MultiBinary(3), 0.1, 0, -1) == [1, 0, 0]
-    assert mapped(spaces.MultiBinary([2, 1]), 1, 0) == [[1], [0]]
-
-
-def test_a_neutral_action_is_played_while_nothing_is_decoded():
-    assert mapped(spaces.Discrete(4), 0, neutral_action=3) == 3
-    assert mapped(spaces.Discrete(4), -0.01, neutral_action=3) == 1
-    assert mapped(spaces.Box(0, 1, (2,)), 0, 0, neutral_action=[0, 0.25]) == [0, 0.25]
-    assert mapped(spaces.Box(0, 1, (2,)), 0, 1, neutral_action=[0, 0.25]) == [0.5, 1]
-
-
-@pytest.mark.parametrize(
-    ("space", "settings", "message"),
-    [
-        (spaces.Discrete(4), {"neutral_action": 4}, "neutral_action 4 is no action"),
-        (spaces.Discrete(4), {"neutral_action": [1]}, "no action"),
-        (spaces.Box(0, 1, (2,)), {"neutral_action": 0.5}, "no action"),
-        (spaces.Box(0, 1, (2,)), {"neutral_action": [0, 2]}, "no action"),
-        (spaces.Discrete(4), {"discrete_actions": [4]}, "numbers from 0 to 3"),
-        (spaces.Discrete(4), {"discrete_actions": []}, "numbers from 0 to 3"),
-        (spaces.MultiBinary(4), {"discrete_actions": [1]}, "no numbered actions"),
-        (spaces.Box(0, np.inf, (2,)), {}, "no bounds"),
-        (spaces.Dict({"a": spaces.Discrete(2)}), {}, "cannot be played"),
-    ],
-)
-def test_actions_that_cannot_be_mapped_are_refused(space, settings, message):
-    with pytest.raises(ConfigError, match=message):
-        action_map(space, GymnasiumConfig(**settings))
-
-
-def test_pictures_become_a_few_named_brightnesses():
-    space = spaces.Box(0, 255, (40, 60, 3), np.uint8)
-    view, names = observation_view(space, GymnasiumConfig(observation_size=[2, 3]))
-    picture = np.zeros((40, 60, 3), np.uint8)
-    picture[20:, :20] = 255
-    vector = view(picture)
-    assert vector.dtype == np.float32
-    assert dict(zip(names, vector.tolist(), strict=True)) == {
-        f"row {row} column {column}": float((row, column) == (1, 0)) for row in range(2) for column in range(3)
-    }
-
-
-def test_elements_of_an_observation_are_picked_and_named():
-    space = spaces.Dict({"a": spaces.Box(-1, 1, (3,)), "b": spaces.Discrete(2)})
-    view, names = observation_view(space, GymnasiumConfig(observation_elements=[4, 0], observation_names=["on", "x"]))
-    assert names == ("on", "x")
-    assert view({"a": np.float32([0.5, 0, 0]), "b": 1}).tolist() == [1, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("space", "settings", "message"),
-    [
-        (spaces.Box(0, 1, (3,)), {"observation_elements": [3]}, "elements 0 to 2"),
-        (spaces.Box(0, 1, (3,)), {"observation_names": ["x"]}, "1 names for 3 values"),
-        (spaces.Box(0, 1, (5000,)), {}, "too many to record"),
-        (spaces.Box(0, 255, (4, 9), np.uint8), {}, "observation_size 6 x 8 is larger"),
-        (spaces.Sequence(spaces.Discrete(2)), {}, "flattened"),
-    ],
-)
-def test_observations_that_cannot_be_recorded_are_refused(space, settings, message):
-    with pytest.raises(ConfigError, match=message):
-        observation_view(space, GymnasiumConfig(**settings))
 
 
 @pytest.fixture
