@@ -81,7 +81,7 @@ def test_a_kind_registered_twice_is_refused(install):
 def test_built_in_kinds_are_registered_in_every_group():
     expected = {
         "wetloop.sources": {"culture", "poisson", "recorded"},
-        "wetloop.tasks": {"pong"},
+        "wetloop.tasks": {"chemotaxis", "gymnasium", "pong"},
         "wetloop.encoders": {"place-rate", "none"},
         "wetloop.decoders": {"region-ratio"},
         "wetloop.feedback": {"dishbrain", "silent", "none", "yoked"},
