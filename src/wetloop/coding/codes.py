@@ -28,6 +28,10 @@ class Curve(NamedTuple):
     high: float
     silent_below: float | None = None
 
+    def strength(self, value: float) -> float:
+        """Return where a value lies in the range, 0 to 1; what lies beyond counts as the nearer end."""
+        return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+
 
 @dataclass(frozen=True)
 class CodeFacts:
@@ -53,8 +57,8 @@ class CodeFacts:
         Time between new values, time after which a train ends by itself, time from a value to its taking effect.
     place
         What the choice of the electrode tells, if it tells anything.
-    grid
-        Rows and columns into which a picture is pooled.
+    grid, inverted
+        Rows and columns into which a picture is pooled, and whether darker is faster.
     """
 
     kind: str
@@ -70,6 +74,13 @@ class CodeFacts:
     plan_ms: float
     place: str = ""
     grid: tuple[int, int] | None = None
+    inverted: bool = False
+
+    def rate_hz(self, curve: Curve, value: float) -> float:
+        """Return the rate of a value, where the largest total leaves room for it."""
+        if curve.silent_below is not None and value < curve.silent_below:
+            return 0.0
+        return self.min_rate_hz + (self.max_rate_hz - self.min_rate_hz) * curve.strength(value)
 
     def levels(self, window_ms: float) -> int:
         """Return how many rates differ by at least one pulse within this time; 1 means none can be told apart."""

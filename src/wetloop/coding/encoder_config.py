@@ -66,15 +66,7 @@ class TrainConfig(EncoderConfig):
         channels = self.share(layout).sensory
         return {f"sensory {place}": Pattern(self.pulse(unit), (channel,)) for place, channel in enumerate(channels)}
 
-    def facts(
-        self,
-        context: "BuildContext",
-        curves: "tuple[Curve, ...]",
-        *,
-        at_once: int | None = None,
-        place: str = "",
-        grid: tuple[int, int] | None = None,
-    ) -> "CodeFacts":
+    def facts(self, context: "BuildContext", curves: "tuple[Curve, ...]", at_once: int | None = None) -> "CodeFacts":
         """Return the facts of the code in a session; by default all its electrodes carry trains at once."""
         from wetloop.coding.codes import CodeFacts
 
@@ -93,8 +85,6 @@ class TrainConfig(EncoderConfig):
             decision_ms=context.decision_samples * sample_ms,
             hold_ms=self.hold_ms,
             plan_ms=context.plan_samples * sample_ms,
-            place=place,
-            grid=grid,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wetloop.coding.codes import CodeFacts, Curve, refuse_excess
@@ -72,9 +73,8 @@ class PlaceRateEncoder:
         if self._reference is not None:
             place += f" - {name_of(self._reference, names)}"
         curve = Curve(name_of(self._distance, names), config.far, config.near)
-        return config.facts(
-            context, (curve,), at_once=1, place=f"{place}, {config.place_low:g} to {config.place_high:g}"
-        )
+        place += f", {config.place_low:g} to {config.place_high:g}"
+        return replace(config.facts(context, (curve,), at_once=1), place=place)
 
 
 class RateEncoder:

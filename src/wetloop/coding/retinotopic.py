@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,7 @@ class RetinotopicEncoder:
         self._check_shape()
         what = "nearness" if config.invert else "brightness"
         curve = Curve(what, 0.0, 1.0, config.silent_below or None)
-        self._facts = config.facts(context, (curve,), grid=self._grid)
+        self._facts = replace(config.facts(context, (curve,)), grid=self._grid, inverted=config.invert)
         refuse_excess([self._facts], context)
         self._trains = Trains([context.table.find(f"sensory {i}") for i in range(n)], config, context)
 
