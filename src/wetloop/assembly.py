@@ -117,7 +117,7 @@ def players(setting: Setting) -> Players:
     task = TaskRunner(config.task.build(config.decision_ms), config.seed)
     context = BuildContext(
         setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
-        task.action_names, task.observation_names, task.frame_shape,
+        task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,
     )  # fmt: skip
     return Players(
         task=task,

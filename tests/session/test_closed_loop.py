@@ -128,9 +128,9 @@ def test_a_session_that_fails_leaves_a_readable_file(play, tmp_path):
 
 
 def test_a_guard_that_trips_ends_the_session(play):
-    summary = play("duration=1min", "guard.limits.max_rate_hz=1", "guard.trip_refused_per_s=3")
+    summary = play("duration=2min", "guard.limits.min_interval_ms=20", "guard.trip_refused_per_s=3")
     assert summary.ended == "tripped"
-    assert summary.pulses["sensory"]["refused_rate"] >= 3
+    assert summary.pulses["predictable"]["refused_interval"] >= 3
 
 
 def test_a_plan_shorter_than_the_lead_is_refused(play):

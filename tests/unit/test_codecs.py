@@ -109,9 +109,7 @@ def test_nothing_is_shown_while_nothing_is_played(over):
 
 
 def test_other_tasks_choose_their_columns():
-    config = PlaceRateConfig(
-        distance_index=2, near=0.0, far=0.6, place_index=3, reference_index=None, place_low=0, place_high=0.2
-    )
+    config = PlaceRateConfig(distance=2, near=0.0, far=0.6, place=3, reference=None, place_low=0, place_high=0.2)
     encoder, made = built(config)
     (setting,) = encoder.encode(outcome(), TICK)  # column 2 is 0.3, column 3 is 0.1
     assert setting.patterns == made.table.find("sensory 4")

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.text import Text
 
+from wetloop.cli.codes_view import code_row, codes_view
 from wetloop.cli.electrode_map import electrode_map
 from wetloop.cli.output import echo_json, show
 from wetloop.cli.render import facts, table
 from wetloop.cli.stimulation import Expected, expected_stimulation
+from wetloop.coding.codes import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,7 @@ def rehearse(config: SessionConfig, *, json: bool) -> None:
     setting, _source = describe(config)
     parts = players(setting)
     engine_of(setting)
+    codes = facts_of(parts.encoder)
     expected = expected_stimulation(setting, parts)
     patterns = list(pattern_rows(setting))
     disk = disk_mb_per_h(setting, parts)
@@ -42,6 +45,7 @@ def rehearse(config: SessionConfig, *, json: bool) -> None:
         echo_json(
             {
                 "config": config.model_dump(mode="json"),
+                "codes": [code_row(code, setting.limits) for code in codes],
                 "patterns": patterns,
                 "stimulation_per_min": [row._asdict() for row in expected],
                 "disk_mb_per_h": disk,
@@ -51,6 +55,7 @@ def rehearse(config: SessionConfig, *, json: bool) -> None:
     show(
         Text(to_yaml(config)),
         electrode_map(setting),
+        *([codes_view(codes, setting.limits)] if codes else []),
         _patterns_view(patterns, setting),
         _expected_view(expected),
         *([Text(f"Reflex {setting.reflex.name}: {REFLEX_ADDS}")] if setting.reflex else []),

@@ -10,6 +10,7 @@ import typer
 from wetloop import __version__
 from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
+from wetloop.cli.encode_preview import encode_preview
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
 from wetloop.cli.replay import replay
@@ -34,6 +35,7 @@ app.command()(inspect)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)
+app.command("encode-preview")(encode_preview)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001  (typer's signature of an option callback)

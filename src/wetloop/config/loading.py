@@ -153,10 +153,10 @@ def _validated(data: dict[str, Any], root: yaml.Node, faults: list[Fault]) -> Se
     data = {key: value for key, value in data.items() if value is not None}
     model = concrete({name: _model_of(name, data, root, faults) for name in CHOICES})
     try:
-        config = model.model_validate(data)
+        config = model.model_validate(data, context={"find": registry.find})
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise refusal([*faults, *(_explained(root, model, detail) for detail in details)]) from None
+        raise refusal([*faults, *(_explained(root, data, model, detail) for detail in details)]) from None
     if faults:
         raise refusal(faults)
     return config
@@ -176,10 +176,10 @@ def _model_of(name: str, data: dict[str, Any], root: yaml.Node, faults: list[Fau
     return model
 
 
-def _explained(root: yaml.Node, model: type[BaseModel], detail: ErrorDetails) -> Fault:
+def _explained(root: yaml.Node, data: Any, model: type[BaseModel], detail: ErrorDetails) -> Fault:
     loc, message = detail["loc"], detail["msg"]
     if detail["type"] == "extra_forbidden":
-        names = _field_names(model, loc[:-1])
+        names = _field_names(model, data, loc[:-1])
         return _located(root, loc, f"unknown key; {registry.suggest(str(loc[-1]), names)}", at_key=True)
     if detail["type"] == "missing":
         return _located(root, loc, "is required")
@@ -210,18 +210,28 @@ def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
     return value.start_mark if isinstance(value, yaml.ScalarNode) else key.start_mark
 
 
-def _field_names(model: object, loc: Sequence[int | str]) -> list[str]:
-    """Return the fields of the model that is reached by this path."""
+def _field_names(model: object, data: Any, loc: Sequence[int | str]) -> list[str]:
+    """Return the fields of the model that is reached by this path; ``data`` tell the kinds of nested plug-ins."""
     for part in loc:
         if get_origin(model) is dict:
             model = get_args(model)[1]
-            continue
-        inner = _model_in(model)
-        if inner is None or part not in inner.model_fields:
-            return []
-        model = inner.model_fields[str(part)].annotation
+        elif get_origin(model) is tuple:
+            model = get_args(model)[0]
+        else:
+            inner = _model_in(model)
+            if inner is None or part not in inner.model_fields:
+                return []
+            model = inner.model_fields[str(part)].annotation
+        data = data[part]
+        model = _of_kind(_model_in(model), data) or model
     found = _model_in(model)
     return [] if found is None else list(found.model_fields)
+
+
+def _of_kind(base: type[BaseModel] | None, data: Any) -> type[BaseModel] | None:
+    """Return the model that a plug-in's data name, where all that is known of it is its base."""
+    groups = [choice.group for choice in CHOICES.values() if choice.base is base]
+    return registry.find(groups[0], str(data["kind"])) if groups else None
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -98,6 +98,10 @@ class PatternTable:
             raise GuardError(f"patterns {', '.join(names)} are not consecutive entries of the pattern table")
         return PatternSet(first, len(names))
 
+    def under(self, prefix: str) -> PatternTable:
+        """Return the same table with the names that one of several codecs gave its own patterns, before the prefix."""
+        return replace(self, names=tuple(n.removeprefix(prefix) if n.startswith(prefix) else "" for n in self.names))
+
 
 class StimGuard:
     """Checks patterns against the tightest of all limits."""

@@ -8,11 +8,14 @@ An entry point names a subclass of one of these models. Importing it must be che
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from wetloop.core.errors import ConfigError
+from wetloop.core.limits import StimLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,12 +33,29 @@ def seeded(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
+class Voices:
+    """Hands the engine's voices to encoders, each once; those of feedback and reflexes are not among them."""
+
+    def __init__(self) -> None:
+        self._free = [0, *range(10, 62)]
+
+    def take(self, n: int) -> tuple[int, ...]:
+        """Return the next ``n`` voices."""
+        if n > len(self._free):
+            raise ConfigError(
+                f"encoder: {n} trains asked for, but {len(self._free)} voices are free: use fewer electrodes"
+            )
+        taken, self._free = self._free[:n], self._free[n:]
+        return tuple(taken)
+
+
 @dataclass(frozen=True)
 class BuildContext:
     """What a codec may know when it is built.
 
     ``action_names`` and ``observation_names`` are those of the task; ``frame_shape`` is the shape of its picture, empty
-    where it has none.
+    where it has none. ``limits`` are those in effect; ``plan_samples`` is the time from the end of a decision's window
+    until its program starts; ``voices`` are those that encoders may set.
     """
 
     info: RigInfo
@@ -46,6 +66,9 @@ class BuildContext:
     action_names: tuple[str, ...] = ()
     observation_names: tuple[str, ...] = ()
     frame_shape: tuple[int, ...] = ()
+    limits: StimLimits = field(default_factory=StimLimits)
+    plan_samples: int = 0
+    voices: Voices = field(default_factory=Voices)
 
     def rng(self, name: str) -> np.random.Generator:
         """Return the seeded generator of the part called ``name``."""
@@ -102,6 +125,10 @@ class CodecConfig(PluginConfig):
 
 class EncoderConfig(CodecConfig):
     """Configures an encoder."""
+
+    def needs(self) -> int | None:
+        """Return how many sensory electrodes it takes; by default all that it is given."""
+        return None
 
     def build(self, context: BuildContext) -> Encoder:
         """Return the encoder."""
