@@ -48,6 +48,8 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=1e7, allow_
 BoundLimits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
 """Limits that are stored without the values that do not bind: infinity has no place in JSON."""
 
+_Pixels = Annotated[int, Field(ge=8, le=512)]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -84,6 +86,17 @@ class RecordingConfig(_Section):
     """Also keep the raw samples of rigs that deliver them."""
     compression: Literal["none", "gzip"] = "none"
     """Compression of raw samples: gzip halves them for 4 % of a core at 64 channels; tables are always compressed."""
+    frames: Literal["none", "grey"] = "none"
+    """Also keep small grey pictures of the game, of tasks that show one."""
+    frame_size: tuple[_Pixels, _Pixels] = (84, 84)
+    """Height and width of the pictures, pixels."""
+    frame_rate_hz: float = Field(10.0, gt=0, le=1000, allow_inf_nan=False)
+    """Most pictures per second of the rig's clock, Hz; they are taken at decisions."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of the pictures, pixels; 0 where none are kept."""
+        return (0, 0) if self.frames == "none" else self.frame_size
 
 
 class SubjectConfig(_Section):
