@@ -39,6 +39,8 @@ def replay(  # noqa: PLR0913  (typer: one parameter per option)
     """
     if sum(map(bool, (verify, other, render))) > 1:
         raise typer.BadParameter("--verify, --with and --render are different questions: ask one at a time")
+    if not render and (force or start_s is not None or stop_s is not None):
+        raise typer.BadParameter("--from, --to and --force belong to --render OUT")
     if render:
         cut = {"start_s": start_s, "stop_s": stop_s, "speed": speed, "fps": fps}
         _print(_rendered(file, render, cut, replace=force, quiet=quiet), "Film", json=json, quiet=quiet)
