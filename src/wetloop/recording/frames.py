@@ -91,25 +91,26 @@ def grey(picture: Picture) -> Picture:
     """Return the brightness of a picture, uint8 (height, width): the luma of ITU-R BT.601 in 1/256 steps."""
     if picture.ndim == 2:
         return picture
-    red, green, blue = np.moveaxis(picture.astype(np.uint16), -1, 0)
-    luma: Picture = ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.uint8)
-    return luma
+    luma = np.uint16(77) * picture[..., 0] + np.uint16(150) * picture[..., 1] + np.uint16(29) * picture[..., 2]
+    brightness: Picture = (luma >> 8).astype(np.uint8)
+    return brightness
 
 
 def pooled(picture: Picture, size: tuple[int, int]) -> Picture:
     """Return a grey picture of this (height, width): each pixel is the mean over its exact share of the area."""
-    rows = _shares(picture.astype(np.float64), size[0])
-    small: Picture = np.rint(_shares(rows.T, size[1]).T).astype(np.uint8)
+    rows = _shares(picture, size[0])
+    small: Picture = np.rint(_shares(np.ascontiguousarray(rows.T), size[1]).T).astype(np.uint8)
     return small
 
 
-def _shares(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+def _shares(values: npt.NDArray[Any], n: int) -> npt.NDArray[np.float64]:
     """Return the means of ``values`` over ``n`` equal shares of the first axis: differences of the running integral."""
     length = len(values)
-    padded = np.concatenate([values, values[-1:]])
     edges = np.arange(n + 1) * (length / n)
-    whole = np.minimum(edges.astype(np.int64), length)
-    before = np.cumsum(padded, axis=0) - padded
-    integral = before[whole] + (edges - whole)[:, None] * padded[whole]
+    whole = np.minimum(edges.astype(np.int64), length - 1)
+    # Sums of bytes are exact in single precision, and twice as fast.
+    before = np.zeros(values.shape, np.float32 if values.dtype == np.uint8 else np.float64)
+    np.cumsum(values[:-1], axis=0, out=before[1:])
+    integral = before[whole] + (edges - whole)[:, None] * values[whole]
     means: npt.NDArray[np.float64] = np.diff(integral, axis=0) * (n / length)
     return means
