@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wetloop.engine.live import Shared
     from wetloop.engine.reflex import ReflexCode
     from wetloop.engine.rig import Plan, Rig
+    from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
     from wetloop.tasks.runner import TaskRunner
@@ -185,8 +186,10 @@ class Stage:
 
 def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     """Build a stage in this process, where rig and engine advance together as fast as they go."""
+    from wetloop.engine.live import FRAMES_HELD
     from wetloop.engine.rig import Devices, Rig
-    from wetloop.recording.log import RecordingLog
+    from wetloop.kernels.rings import RECORDER, new_ring
+    from wetloop.recording.log import ROWS, RecordingLog
     from wetloop.recording.writer import Writer
 
     if not isinstance(source, Stimulator):
@@ -196,8 +199,10 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
     path = recording_path(setting.config)
     writer = Writer(path, header, raw_samples=recording.raw_samples, compression=recording.compression)
-    log = RecordingLog(writer, header.decision_dtype, header.event_names, rig)
-    return Stage(rig, engine, log, dict, lambda: None)
+    decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
+    frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
+    log = RecordingLog(writer, decisions, frames, header.event_names, rig)
+    return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
 
 
 def live_stage(setting: Setting, task: TaskRunner) -> Stage:
@@ -214,7 +219,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
     config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
-    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype))
+    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype, header.frame_dtype))
     for ring, readers in READERS.items():
         prepare(arena.ring(ring), *readers)
     shared, name, recording = Shared.of(arena), arena.name, config.recording
@@ -230,7 +235,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     rate = setting.info.sampling_frequency
     pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
-    log = RemoteLog(shared.decisions, header.event_names, crew, path)
+    log = _with_camera(RemoteLog(shared.decisions, header.event_names, crew, path), setting, task, shared.frames)
 
     def close() -> None:
         crew.join()
@@ -239,11 +244,25 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     return Stage(rig, engine, log, lambda: live_facts(shared, crew), close, shared)
 
 
+def _with_camera(log: Log, setting: Setting, task: TaskRunner, frames: Ring) -> Log:
+    """Return a log that also keeps pictures of the game, where they are asked for."""
+    from wetloop.recording.frames import Camera, FramesLog
+
+    recording = setting.config.recording
+    if recording.frames == "none":
+        return log
+    return FramesLog(log, Camera(task.picture, frames, setting.info.sampling_frequency, recording.frame_rate_hz))
+
+
 def header_of(setting: Setting, task: TaskRunner) -> Header:
     """Return all that a recording holds before the first block."""
     from wetloop.recording.header import Header
 
     config = setting.config
+    if config.recording.frames != "none" and not task.shows_pictures:
+        raise ConfigError(
+            f"task {setting.played.task.kind} shows no picture that could be recorded: set recording.frames to none"
+        )
     return Header(
         identifier=str(uuid.uuid4()),
         session_start=datetime.now(UTC),
@@ -264,6 +283,7 @@ def header_of(setting: Setting, task: TaskRunner) -> Header:
         condition=config.condition,
         subject=config.subject.model_dump(exclude_none=True),
         reflex_source="" if setting.reflex is None else setting.reflex.text,
+        frame_shape=config.recording.frame_shape,
     )
 
 

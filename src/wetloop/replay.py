@@ -13,8 +13,8 @@ import numpy as np
 from wetloop import assembly
 from wetloop.config import from_json
 from wetloop.core.clock import Unpaced
-from wetloop.core.errors import ConfigError
-from wetloop.core.types import SpikeBatch
+from wetloop.core.errors import ConfigError, RecordingError
+from wetloop.core.types import SpikeBatch, Tick
 from wetloop.engine.feed import RecordedBlocks
 from wetloop.engine.rig import Rig
 from wetloop.recording.comparison import Comparison, Rows
@@ -22,11 +22,12 @@ from wetloop.recording.reader import Recording
 from wetloop.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from wetloop.assembly import Setting
     from wetloop.config import SessionConfig
+    from wetloop.tasks.runner import TaskRunner
 
 SAME = 1e-12
 """Actions closer than this are the same."""
@@ -92,6 +93,30 @@ def _require_recorded_reflex(setting: Setting, recording: Recording) -> None:
             f"reflex {setting.reflex.name}: its text differs from the one in {recording.path}, so a replay would prove "
             "nothing: put the recorded text back; it is Recording.header['reflex_source']"
         )
+
+
+def play_again(recording: Recording) -> Iterator[TaskRunner]:
+    """Step the recorded task with the recorded actions and holds; yield it after every decision.
+
+    Raises
+    ------
+    RecordingError
+        At the first decision at which the game is not the recorded one.
+    """
+    setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
+    task = assembly.players(setting).task
+    for row in recording.decisions():
+        index, start, stop = (int(row[name]) for name in ("index", "start_sample", "stop_sample"))
+        if not row["playing"]:
+            task.hold(stop + 1)
+        outcome = task.step(row["action"], Tick(index, start, stop, stop))
+        if outcome.observation.tobytes() != row["observation"].tobytes():
+            raise RecordingError(
+                f"{recording.path}: played again, the task shows another game from decision {index} on: it does not "
+                "depend on its seed and actions alone, or has changed since; pictures of it can only be recorded "
+                "(recording.frames)"
+            )
+        yield task
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: f
         spikes=tally.spikes,
         pulses=engine.fates(),
         lost_samples=engine.lost_samples,
-        dropped=engine.dropped,
+        dropped=engine.dropped | stage.log.dropped,
         guard_state=engine.guard_state,
         real_time=facts,
         file=str(stage.log.path),

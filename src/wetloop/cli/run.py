@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from wetloop.config import SessionConfig
 
-RECORDED = ("spikes", "pulses", "blocks", "decisions")
+RECORDED = ("spikes", "pulses", "blocks", "decisions", "frames")
 EXIT_CODES = {"interrupted": 130, "tripped": 4}
 STOPPING = b"\nstopping: stimulation goes off and the file is completed (again to stop at once)\n"
 

@@ -49,6 +49,8 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=1e7, allow_
 BoundLimits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
 """Limits that are stored without the values that do not bind: infinity has no place in JSON."""
 
+_Pixels = Annotated[int, Field(ge=8, le=512)]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -86,6 +88,12 @@ class RecordingConfig(_Section):
     compression: Literal["none", "gzip", "bitshuffle-lz4"] = "none"
     """Compression of raw samples: gzip halves them for 4 % of a core at 64 channels and can be read everywhere;
     bitshuffle-lz4 is ten times faster, and its readers need hdf5plugin. Tables are always compressed."""
+    frames: Literal["none", "grey"] = "none"
+    """Also keep small grey pictures of the game, of tasks that show one."""
+    frame_size: tuple[_Pixels, _Pixels] = (84, 84)
+    """Height and width of the pictures, pixels."""
+    frame_rate_hz: float = Field(10.0, gt=0, le=1000, allow_inf_nan=False)
+    """Most pictures per second of the rig's clock, Hz; they are taken at decisions."""
 
     @field_validator("compression")
     @classmethod
@@ -93,6 +101,11 @@ class RecordingConfig(_Section):
         if compression == "bitshuffle-lz4" and find_spec("hdf5plugin") is None:
             raise ValueError("bitshuffle-lz4 needs hdf5plugin: pip install 'wetloop[lz4]', or choose gzip")
         return compression
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of the pictures, pixels; 0 where none are kept."""
+        return (0, 0) if self.frames == "none" else self.frame_size
 
 
 class SubjectConfig(_Section):

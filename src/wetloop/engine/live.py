@@ -58,6 +58,8 @@ NAP_NS = 50_000
 LONG_NAP_NS = 10_000_000
 DEPTH_S = 4.0
 """Rig time that the packet ring holds: how long engine and recorder may be away before samples are lost."""
+FRAMES_HELD = 128
+"""Pictures of the game that may wait for the recorder."""
 
 PACKET = np.dtype(
     [
@@ -98,6 +100,7 @@ class Shared(NamedTuple):
     deliveries: Ring
     decisions: Ring
     operator: Ring
+    frames: Ring
 
     @classmethod
     def of(cls, arena: Arena) -> Shared:
@@ -111,6 +114,7 @@ class Shared(NamedTuple):
             deliveries=arena.ring("deliveries"),
             decisions=arena.ring("decisions"),
             operator=arena.ring("operator"),
+            frames=arena.ring("frames"),
         )
 
 
@@ -124,11 +128,14 @@ READERS: dict[str, tuple[int, ...]] = {
     "triggers": (ENGINE,),
     "deliveries": (RECORDER,),
     "decisions": (RECORDER,),
+    "frames": (RECORDER,),
 }
 """Who reads each ring reliably; ``triggers`` go back to a source that is its own stimulator."""
 
 
-def shared_spec(info: RigInfo, decision_dtype: np.dtype[np.void]) -> Mapping[str, tuple[Any, tuple[int, ...]]]:
+def shared_spec(
+    info: RigInfo, decision_dtype: np.dtype[np.void], frame_dtype: np.dtype[np.void]
+) -> Mapping[str, tuple[Any, tuple[int, ...]]]:
     """Return the arrays of a session on this rig, by name, as (dtype, shape)."""
     from wetloop.core.types import Signal
     from wetloop.engine.arena import ring_spec
@@ -140,6 +147,7 @@ def shared_spec(info: RigInfo, decision_dtype: np.dtype[np.void]) -> Mapping[str
         "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
         "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
         "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
+        "frames": (frame_dtype, FRAMES_HELD),
     }  # fmt: skip
     spec: dict[str, tuple[Any, tuple[int, ...]]] = {
         "control": (np.dtype("<i8"), (CONTROL_WORDS,)),

@@ -33,6 +33,7 @@ def describe(path: Path) -> dict[str, Any]:
             "rig": _rig(recording),
             "duration_s": duration_s,
             "raw_samples": 0 if samples is None else samples.shape[0],
+            "frames": len(recording.frame_samples),
             "spikes": _spikes(recording, duration_s),
             "pulses": _pulses(recording),
             "decisions": _decisions(recording),

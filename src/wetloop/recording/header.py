@@ -14,7 +14,7 @@ from wetloop.core.guard import Pattern, PatternTable, Pulse
 from wetloop.core.layout import Layout
 from wetloop.core.limits import StimLimits
 from wetloop.core.types import RigInfo, Signal
-from wetloop.recording.schema import PULSE_PARAMETERS, decision_dtype
+from wetloop.recording.schema import PULSE_PARAMETERS, decision_dtype, frame_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +55,8 @@ class Header:
         NWB fields of the culture: ``subject_id``, ``species``, ``description``, ``age``, ...
     reflex_source
         Text of the reflex's file (of the function, for an entry point); empty where there was no reflex.
+    frame_shape
+        Height and width of the pictures of the game, pixels; 0 where none are kept.
     """
 
     identifier: str
@@ -76,11 +78,22 @@ class Header:
     condition: str = "closed_loop"
     subject: Mapping[str, str] = dataclasses.field(default_factory=dict)
     reflex_source: str = ""
+    frame_shape: tuple[int, int] = (0, 0)
 
     @property
     def decision_dtype(self) -> np.dtype[np.void]:
         """Record type of this session's decisions."""
         return decision_dtype(self.n_actions, self.n_observations)
+
+    @property
+    def frame_dtype(self) -> np.dtype[np.void]:
+        """Record type of this session's pictures."""
+        return frame_dtype(self.frame_shape)
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether pictures of the game are kept."""
+        return min(self.frame_shape) > 0
 
 
 def header_to_json(header: Header) -> str:

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wetloop.engine.engine import RingReader
-from wetloop.kernels.rings import RECORDER, new_ring, put
+from wetloop.kernels.rings import DROPPED, RECORDER, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,10 @@ class Log(DecisionLog, Protocol):
     def path(self) -> Path:
         """The file."""
 
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Records of its own that there was no room for, by kind."""
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""
 
@@ -62,6 +66,11 @@ class DecisionRows:
         self._ring = ring
         self._bits = {name: 1 << i for i, name in enumerate(event_names)}
 
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Decisions that the ring had no room for."""
+        return {"decisions": int(self._ring.words[DROPPED])}
+
     def decision(
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
     ) -> None:
@@ -79,12 +88,12 @@ class DecisionRows:
 class RecordingLog:
     """Writes decisions and everything that leaves the engine."""
 
-    def __init__(self, writer: Writer, dtype: np.dtype[np.void], event_names: Sequence[str], rig: Rig) -> None:
-        decisions = new_ring(dtype, ROWS, RECORDER)
+    def __init__(self, writer: Writer, decisions: Ring, frames: Ring, event_names: Sequence[str], rig: Rig) -> None:
         self._rows, self._writer, self._rig = DecisionRows(decisions, event_names), writer, rig
         engine = rig.engine
         self._rings = (
             engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks, RingReader(decisions, RECORDER),
+            RingReader(frames, RECORDER),
         )  # fmt: skip
         self._flushed_s = time.monotonic()
 
@@ -92,6 +101,11 @@ class RecordingLog:
     def path(self) -> Path:
         """File of the recording."""
         return self._writer.path
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Decisions that the ring had no room for."""
+        return self._rows.dropped
 
     def decision(
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
@@ -103,7 +117,8 @@ class RecordingLog:
 
     def flush(self) -> None:
         """Hand everything that has happened to the writer."""
-        engine, (spikes, pulses, blocks, decisions) = self._rig.engine, self._rings
+        engine, (spikes, pulses, blocks, decisions, frames) = self._rig.engine, self._rings
+        self._writer.append_frames(frames.take())
         self._writer.append(
             spikes=spikes.take(),
             pulses=pulses.take(),

@@ -127,6 +127,7 @@ class _Recorder:
         self._writer, self._packets = writer, packets
         self._spikes, self._pulses = RingReader(rings.spikes, RECORDER), RingReader(rings.pulses, RECORDER)
         self._blocks, self._decisions = RingReader(rings.blocks, RECORDER), RingReader(shared.decisions, RECORDER)
+        self._frames = RingReader(shared.frames, RECORDER)
         self._deliveries, self._operator = (
             RingReader(shared.deliveries, RECORDER),
             RingReader(shared.operator, RECORDER),
@@ -135,6 +136,7 @@ class _Recorder:
     def take(self) -> None:
         """Move what waits in the rings to the writer."""
         self._deliveries.take()
+        self._writer.append_frames(self._frames.take())
         self._writer.append(
             spikes=self._spikes.take(),
             pulses=self._pulses.take(),

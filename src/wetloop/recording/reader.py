@@ -21,7 +21,7 @@ from wetloop.recording.episodes import episodes
 from wetloop.recording.tables import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from wetloop.core.types import Records, RigInfo
 
 TABLES = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
+BESIDE = {
+    schema.DECISIONS: (f"{schema.ACTION}/data", f"{schema.OBSERVATION}/data"),
+    schema.FRAMES: (f"{schema.GAME_FRAMES}/data", f"{schema.GAME_FRAMES}/timestamps"),
+}
+"""What stands beside a table, row by row."""
 
 
 class Recording:
@@ -177,6 +182,22 @@ class Recording:
             import_module("hdf5plugin")
         return self._file[f"{schema.RAW}/data"] if schema.RAW in self._file else None
 
+    def frames(self) -> h5py.Dataset | None:
+        """Return the pictures of the game where there are any, uint8 of shape (n_frames, height, width), unread."""
+        return self._file[f"{schema.GAME_FRAMES}/data"] if schema.FRAMES.path in self._file else None
+
+    @cached_property
+    def frame_samples(self) -> npt.NDArray[np.int64]:
+        """End of the decision after which each picture was taken, samples, shape (n_frames,)."""
+        if schema.FRAMES.path not in self._file:
+            return np.zeros(0, np.int64)
+        return self.column(schema.FRAMES, "sample_index")
+
+    @property
+    def frame_times(self) -> npt.NDArray[np.float64]:
+        """Time of each picture on the rig's clock, s, shape (n_frames,)."""
+        return self.frame_samples / self.info.sampling_frequency
+
     def unit_spikes(self) -> list[npt.NDArray[np.int64]]:
         """Return the peaks of each channel as the units of a complete recording tell them, samples, sorted.
 
@@ -236,22 +257,23 @@ def _check(path: Path, file: h5py.File) -> None:
             f"{path}: format version {version} is newer than {schema.FORMAT_VERSION}, the newest that this "
             "version of Wetloop knows: update Wetloop"
         )
-    missing = [where for where in _expected() if where not in file]
+    tables = TABLES + (schema.FRAMES,) * (schema.FRAMES.path in file)
+    missing = [where for where in _expected(tables) if where not in file]
     if missing:
         raise RecordingError(f"{path}: damaged, {', '.join(missing)} missing")
-    for table in TABLES:
+    for table in tables:
         lengths = _lengths(file, table)
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} {length}" for name, length in lengths.items())
             raise RecordingError(f"{path}: columns of {table.path} are of unequal length ({told})")
 
 
-def _expected() -> Iterator[str]:
-    for table in TABLES:
+def _expected(tables: Sequence[schema.Table]) -> Iterator[str]:
+    for table in tables:
         yield from (f"{table.path}/{column.name}" for column in table.columns)
         yield f"{table.path}/id"
+        yield from BESIDE.get(table, ())
     yield from (f"{schema.SCRATCH}/{name}" for name in schema.DOCUMENTS)
-    yield from (f"{series}/data" for series in (schema.ACTION, schema.OBSERVATION))
 
 
 def _lengths(file: h5py.File, table: schema.Table) -> dict[str, int]:
@@ -259,6 +281,4 @@ def _lengths(file: h5py.File, table: schema.Table) -> dict[str, int]:
     group = file[table.path]
     names = [f"{c.name}_index" if f"{c.name}_index" in group else c.name for c in table.columns]
     lengths = {name: group[name].shape[0] for name in ("id", *names)}
-    if table is schema.DECISIONS:
-        lengths |= {series: file[f"{series}/data"].shape[0] for series in (schema.ACTION, schema.OBSERVATION)}
-    return lengths
+    return lengths | {where.removesuffix("/data"): file[where].shape[0] for where in BESIDE.get(table, ())}

@@ -23,6 +23,7 @@ EPOCHS = "intervals/epochs"
 RAW = "acquisition/ElectricalSeries"
 OBSERVATION = "processing/behavior/game_state"
 ACTION = "processing/behavior/decoder"
+GAME_FRAMES = "acquisition/game_frames"
 PATTERNS = "processing/stimulation/patterns"
 SCRATCH = "scratch"
 DOCUMENTS = ("config", "header", "rig", "layout", "limits", "patterns", "summary")
@@ -68,6 +69,16 @@ def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
             ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
         ]
     )  # fmt: skip
+
+
+def frame_dtype(shape: tuple[int, int]) -> np.dtype[np.void]:
+    """Return the record of one picture of the game, uint8 of this (height, width).
+
+    ``sample_index`` is the end of the decision after which it was taken; ``source_height`` and ``source_width`` are the
+    pixels of the picture that it was made from, and so tell its proportions.
+    """
+    fields = [("sample_index", "<i8"), ("source_height", "<i4"), ("source_width", "<i4"), ("frame", "u1", shape)]
+    return np.dtype(fields)
 
 
 def _codes(names: tuple[str, ...]) -> str:
@@ -188,5 +199,16 @@ COMMANDS = Table(
     256,
 )
 
+FRAMES = Table(
+    "acquisition/game_frame_index",
+    "One row per picture of the game; the picture is the same row of game_frames. Only where pictures were asked for.",
+    (
+        Column("sample_index", "<i8", "End of the decision after which it was taken, samples.", "sample_index"),
+        Column("source_height", "<i4", "Height of the picture it was made from, pixels.", "source_height"),
+        Column("source_width", "<i4", "Width of the picture it was made from, pixels.", "source_width"),
+    ),
+    1024,
+)
+
 RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}
-"""Record type of each table; that of the decisions depends on the session."""
+"""Record type of each table; those of decisions and pictures depend on the session."""

@@ -10,6 +10,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.ecephys import ElectricalSeries
 from pynwb.event import TimestampVectorData
 from pynwb.file import Subject
+from pynwb.image import ImageSeries
 from pynwb.misc import Units
 
 from wetloop.core.layout import positions_um
@@ -36,6 +37,8 @@ INTERVAL = (
 SPIKE_TIMES = Column("spike_times", "f8", "Time of each peak, s.")
 OBS_INTERVALS = Column("obs_intervals", "f8", "Start and end of each span without lost samples, s.")
 ELECTRODES = Column("electrodes", "i4", "Rows of the electrodes table.")
+
+FRAME_CHUNK_BYTES = 1 << 17
 
 
 def write_skeleton(
@@ -69,6 +72,8 @@ class _Skeleton:
         self._nwb.add_events_table(self._events(schema.SPIKES, self._nwb.electrodes))
         self._nwb.add_acquisition(self._table(schema.BLOCKS))
         self._add_derived()
+        if self._header.keeps_frames:
+            self._add_frames()
         for name, text in documents(self._header).items():
             self._nwb.add_scratch(text, name=name, description=f"Wetloop: {name}, as JSON")
         if make_raw is not None:
@@ -174,6 +179,20 @@ class _Skeleton:
             starting_time=0.0,
             rate=float(info.sampling_frequency),
         )
+
+    def _add_frames(self) -> None:
+        height, width = self._header.frame_shape
+        frames = ImageSeries(
+            name=leaf(schema.GAME_FRAMES),
+            description="Pictures of the game, grey, as (picture, row, column); game_frame_index has their samples.",
+            data=self._make.grows("u1", max(1, FRAME_CHUNK_BYTES // (height * width)), (height, width)),
+            unit="n.a.",
+            format="raw",
+            dimension=[width, height],
+            timestamps=self._make.grows("f8", schema.FRAMES.chunk_rows),
+        )
+        self._nwb.add_acquisition(frames)
+        self._nwb.add_acquisition(self._table(schema.FRAMES))
 
     def _table(self, table: Table) -> DynamicTable:
         return self._make.table(table, [self._column(table, column) for column in table.columns])

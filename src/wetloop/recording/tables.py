@@ -94,8 +94,9 @@ class Tables:
     """All growing tables of a recording."""
 
     def __init__(self, file: h5py.File, header: Header) -> None:
-        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
-        self._file = file
+        frames = (schema.FRAMES,) * header.keeps_frames
+        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS, *frames)
+        self._file, self._sampling_frequency = file, header.info.sampling_frequency
         self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in tables}
         self._stimuli = Stimuli(header.table)
 
@@ -106,3 +107,6 @@ class Tables:
         if table is schema.DECISIONS:
             extend(self._file[f"{schema.ACTION}/data"], rows["action"])
             extend(self._file[f"{schema.OBSERVATION}/data"], rows["observation"])
+        elif table is schema.FRAMES:
+            extend(self._file[f"{schema.GAME_FRAMES}/data"], rows["frame"])
+            extend(self._file[f"{schema.GAME_FRAMES}/timestamps"], rows["sample_index"] / self._sampling_frequency)

@@ -58,7 +58,8 @@ class Writer:
         self._header = header
         self._failure = ""
         self._dtypes = schema.RECORDS | {
-            schema.DECISIONS: schema.decision_dtype(header.n_actions, header.n_observations)
+            schema.DECISIONS: header.decision_dtype,
+            schema.FRAMES: header.frame_dtype,
         }
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
         self._buffered_bytes = 0
@@ -101,7 +102,7 @@ class Writer:
         """
         self._refuse_unless_open()
         batches = (spikes, pulses, blocks, operator_commands, decisions)
-        for table, rows in zip(self._dtypes, batches, strict=True):
+        for table, rows in zip((*schema.RECORDS, schema.DECISIONS), batches, strict=True):
             if rows is not None and len(rows):
                 self._take(table, rows)
         if samples is not None and self._raw is not None:
@@ -110,6 +111,12 @@ class Writer:
             self._buffered_bytes += samples.nbytes
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
+
+    def append_frames(self, frames: Records) -> None:
+        """Take in copies of pictures of the game, of the header's ``frame_dtype``."""
+        self._refuse_unless_open()
+        if len(frames):
+            self._take(schema.FRAMES, frames)
 
     def flush(self) -> None:
         """Bring everything taken in so far into the file; of raw samples, whole chunks."""

@@ -74,6 +74,17 @@ class TaskRunner:
         """Length of the observation vector."""
         return len(self.observation_names)
 
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether the task can show what a player would see."""
+        return bool(self.frame_shape) or self._env.render_mode == "rgb_array"
+
+    def picture(self) -> npt.NDArray[np.uint8] | None:
+        """Return what a player sees after the last step, uint8 (height, width) or (height, width, 3), if anything."""
+        if self._last.frame is not None or self._env.render_mode != "rgb_array":
+            return self._last.frame
+        return np.asarray(self._env.render(), np.uint8)
+
     def _begin(self) -> Outcome:
         observation, info = self._env.reset(seed=self._seed)
         self._seed, self._over = None, False
