@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 INPUTS = {
     ("source", "path"): re.compile(r"(?P<path>.*)(?P<rest>)", re.DOTALL),
+    ("decoder", "weights"): re.compile(r"(?P<path>.*)(?P<rest>)", re.DOTALL),
     ("reflex", "function"): re.compile(r"(?P<path>.*)(?P<rest>:[^:]*)", re.DOTALL),
 }
 """Settings that name a file, and where in them the path stands."""
