@@ -25,6 +25,18 @@ EXCHANGED: dict[str, dict[str, str]] = {
 }
 CONTROLS: tuple[Control, ...] = get_args(Control)
 """Conditions that put a control around the decoder and leave everything else as it is under ``stimulus``."""
+RULES_OUT = {
+    "silent": "that pausing after an outcome, without feedback pulses, gives the score",
+    "no_feedback": "that showing the task, without any answer to outcomes, gives the score",
+    "rest": "that spontaneous activity, with nothing shown and nothing answered, gives the score",
+    "yoked": "that feedback pulses give the score whether or not they fit the outcome",
+    "noise": "that decoder and task give the score to spikes that no cells made",
+    "zero_spikes": "that the decoder gives the score by itself, without any spikes",
+    "poisson_spikes": "that channel rates alone give the score, without anything that cells answer to stimulation",
+    "shuffled_channels": "that how much the culture fires gives the score, no matter where",
+    "random_actions": "that the task gives the score to anyone, whatever the actions",
+}
+"""What a condition rules out where ``stimulus`` scores better than it."""
 
 
 def applied(config: SessionConfig) -> SessionConfig:

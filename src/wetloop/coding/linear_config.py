@@ -37,7 +37,7 @@ class LinearWeights(BaseModel):
     """Points in time at which rates go in, the newest first."""
     lag_ms: float = Field(ge=0, le=3_600_000, allow_inf_nan=False)
     """How far apart they lie, ms."""
-    alpha: float = Field(ge=0, allow_inf_nan=False)
+    alpha: float = Field(gt=0, allow_inf_nan=False)
     """Ridge penalty on the weights of standardised rates."""
     decisions: int = Field(ge=1)
     """Decisions in play that were fitted."""
