@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LEAST_PER_FOLD = 100
 """Decisions in play, for each block of the cross-validation."""
+LEAST_SPREAD_HZ = 0.1
+"""Of a standardised rate: one spike in minutes, or the tail of one before them, must not weigh as much as activity."""
 MEMORY = 3.0
 """Time constants of the rates after which a decision counts as independent of one before it."""
 
@@ -136,8 +138,7 @@ def ridge(examples: Examples, alpha: float) -> tuple[Matrix, Matrix]:
     """
     from scipy import linalg
 
-    mean, spread = examples.rates.mean(axis=0), examples.rates.std(axis=0)
-    spread[spread == 0] = 1.0
+    mean, spread = examples.rates.mean(axis=0), np.maximum(LEAST_SPREAD_HZ, examples.rates.std(axis=0))
     rates, level = (examples.rates - mean) / spread, examples.values.mean(axis=0)
     gram = rates.T @ rates + alpha * np.eye(len(mean))
     weights = linalg.solve(gram, rates.T @ (examples.values - level), assume_a="pos") / spread[:, None]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SAME_FOR_ALL = ("decision_ms", "source", "task", "layout", "encoder", "decoder", "feedback")
 """Settings that sessions should share if only their condition is to differ."""
 MOST_SHOWN = 8
+FITTED = (
+    "A fitted decoder was taught by recordings: its score tells what the activity holds, not that a culture learned."
+)
 AVERAGED = ("reward_per_min", "mean_hits", "mean_episode_s")
 BY = ("task", "condition", "decoder", "decoder_fitted")
 
@@ -88,6 +91,8 @@ def _show(result: dict[str, Any]) -> None:
         show("", f"These sessions are of different tasks ({', '.join(result['tasks'])}): do not compare their scores.")
     for name, values in list(result["settings_that_differ"].items())[:MOST_SHOWN]:
         show(f"Beside the condition, {name} differs: {', '.join(map(worded, values))}")
+    if any(row["decoder_fitted"] for row in result["recordings"]):
+        show("", FITTED)
     if result["rules_out"]:
         show("", "What a clearly better score of stimulus than of a control rules out:")
         show(*(f"  {name}: {sentence}" for name, sentence in result["rules_out"].items()))

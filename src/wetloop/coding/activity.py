@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LEAST_VARIANCE = 1e-4
 """Of a log rate: a region that never changes must not be thrown to the limit by its first spike."""
-SETTLING_S = 1.0
-"""A new baseline counts as having seen this much, s; it then averages all it has seen until ``gain_s`` takes over."""
+PRIOR_VARIANCE, PRIOR_S = 0.1, 1.0
+"""A new baseline expects this variance as if it had seen it for so long, s."""
 
 
 def share(window_s: float, time_constant_s: float) -> float:
@@ -33,22 +33,33 @@ def share(window_s: float, time_constant_s: float) -> float:
     return window_s / (time_constant_s + window_s)
 
 
+class Mean:
+    """An exponential mean that weighs all it has seen alike until its time constant has passed."""
+
+    def __init__(self, window_s: float, time_constant_s: float) -> None:
+        self._least, self._seen = share(window_s, time_constant_s), 0
+        self.value = 0.0
+
+    def update(self, value: float) -> float:
+        """Take in the next value and return the mean."""
+        self._seen += 1
+        self.value += max(self._least, 1 / self._seen) * (value - self.value)
+        return self.value
+
+
 class Baseline:
     """Follows the slow mean and spread of a value, and scores the value against them."""
 
-    def __init__(self, start: float, window_s: float, time_constant_s: float) -> None:
-        self._slow = share(window_s, time_constant_s)
-        self._seen = SETTLING_S / window_s
-        self._mean, self._variance = start, 0.1
+    def __init__(self, window_s: float, time_constant_s: float) -> None:
+        self._mean = Mean(window_s, time_constant_s)
+        self._least, self._seen = share(window_s, time_constant_s), PRIOR_S / window_s
+        self._variance = PRIOR_VARIANCE
 
     def score(self, value: float) -> float:
         """Return the standard score of the next value."""
+        above = value - self._mean.update(value)
         self._seen += 1
-        slow = max(self._slow, 1 / self._seen)
-        above = value - self._mean
-        self._mean += slow * above
-        above -= slow * above
-        self._variance += slow * (above * above - self._variance)
+        self._variance += max(self._least, 1 / self._seen) * (above * above - self._variance)
         return above / math.sqrt(max(LEAST_VARIANCE, self._variance))
 
 
@@ -56,25 +67,18 @@ class RegionScores:
     """Scores the log of each region's smoothed rate against the region's own baseline."""
 
     def __init__(self, config: RegionScoresConfig, context: BuildContext) -> None:
-        n_regions = context.layout.n_regions
-        self._column, self._columns = context.layout.regions + 1, n_regions + 1
-        self._window_s = window_s(context)
-        self._fast = share(self._window_s, config.smoothing_ms / 1000)
+        regions, self._window_s = range(context.layout.n_regions), window_s(context)
+        self._column, self._columns = context.layout.regions + 1, context.layout.n_regions + 1
         self._floor_hz = config.floor_hz
-        self._rates_hz = [0.0] * n_regions
-        silent = ln(config.floor_hz)
-        self._baselines = [Baseline(silent, self._window_s, config.gain_s) for _ in range(n_regions)]
+        self._rates_hz = [Mean(self._window_s, config.smoothing_ms / 1000) for _ in regions]
+        self._baselines = [Baseline(self._window_s, config.gain_s) for _ in regions]
 
     def update(self, spikes: Records) -> list[float]:
         """Take in the spikes of the next window and return one standard score per region."""
         counts = np.bincount(self._column[spikes["channel_index"]], minlength=self._columns)[1:].tolist()
-        self._rates_hz = [
-            rate + self._fast * (count / self._window_s - rate)
-            for rate, count in zip(self._rates_hz, counts, strict=True)
-        ]
         return [
-            baseline.score(ln(self._floor_hz + rate))
-            for baseline, rate in zip(self._baselines, self._rates_hz, strict=True)
+            baseline.score(ln(self._floor_hz + rate_hz.update(count / self._window_s)))
+            for baseline, rate_hz, count in zip(self._baselines, self._rates_hz, counts, strict=True)
         ]
 
 

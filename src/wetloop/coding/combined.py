@@ -29,7 +29,7 @@ class _Share(BaseModel):
 
     actions: tuple[str, ...] = Field(min_length=1)
     """Actions of the task that this part gives, by name."""
-    regions: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(None, min_length=1)
+    regions: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Motor regions that it reads, in its own order; by default all of them."""
 
 
@@ -56,7 +56,7 @@ class CombinedConfig(DecoderConfig):
     """Several decoders at once: one turns, another attacks, each reading its own motor regions."""
 
     kind: Literal["combined"] = "combined"
-    parts: tuple[Annotated[Part, Field(discriminator="kind")], ...] = Field(min_length=1)
+    parts: tuple[Annotated[Part, Field(discriminator="kind")], ...]
     """The decoders, each with the keys of its kind, and with actions and regions."""
     unused: tuple[str, ...] = ()
     """Actions of the task that stay 0."""
@@ -89,9 +89,10 @@ class Combined:
     def __init__(self, config: CombinedConfig, context: BuildContext) -> None:
         names = context.action_names
         if sorted(config.names) != sorted(names):
+            given = ", ".join(config.names) or "no action"
             raise ConfigError(
-                f"decoder combined names {', '.join(config.names)}, but the task takes {named(context)}: name each of "
-                "them once, in the actions of a part or in unused"
+                f"decoder combined names {given}, but the task takes {named(context)}: name each of them once, in the "
+                "actions of a part or in unused"
             )
         self._n_actions = len(names)
         self._parts = [

@@ -91,7 +91,8 @@ class ActionRegionsConfig(RegionScoresConfig):
     idle: Literal[-1, 0] = 0
     """Value of an action that is not chosen; a chosen one is 1."""
     refractory_ms: SeveralMs | dict[str, SeveralMs] = 0.0
-    """For how long an action cannot be chosen again, ms: one value for all, or by the action's name."""
+    """For how long an action cannot be chosen again, ms: one value for all, or by the action's name. Where none can be
+    chosen, a Discrete task is given its first action."""
 
     def gives_scores(self) -> bool:
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -156,8 +156,9 @@ def _validated(data: dict[str, Any], root: yaml.Node, faults: list[Fault]) -> Se
     try:
         config = model.model_validate(data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise refusal([*faults, *(_explained(root, model, detail) for detail in details)]) from None
+        found = [_explained(root, model, detail) for detail in error.errors(include_url=False)]
+        known = {fault.field for fault in faults}
+        raise refusal([*faults, *(fault for fault in found if fault.field not in known)]) from None
     if faults:
         raise refusal(faults)
     return config
@@ -197,13 +198,20 @@ def _located(root: yaml.Node, loc: Sequence[int | str], message: str, *, at_key:
     for part in loc:
         if isinstance(node, yaml.ScalarNode):
             break
-        shown.append(part)
         found = entry(node, str(part))
+        if found is None and part == _kind(node):  # pydantic names a member of a union by its kind
+            continue
+        shown.append(part)
         if found is None:
             break
         key, node = found
         mark = key.start_mark if at_key else _value_mark(key, node)
     return Fault(mark, dotted(shown), message)
+
+
+def _kind(node: yaml.Node) -> str | None:
+    found = entry(node, "kind")
+    return found[1].value if found and _is_text(found[1]) else None
 
 
 def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
@@ -214,8 +222,11 @@ def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
 def _field_names(model: object, loc: Sequence[int | str]) -> list[str]:
     """Return the fields of the model that is reached by this path."""
     for part in loc:
-        if get_origin(model) is dict:
-            model = get_args(model)[1]
+        if get_origin(model) in (dict, tuple):
+            model = get_args(model)[get_origin(model) is dict]
+            continue
+        if get_origin(model) is Annotated:
+            model = _member(model, part)
             continue
         inner = _model_in(model)
         if inner is None or part not in inner.model_fields:
@@ -223,6 +234,12 @@ def _field_names(model: object, loc: Sequence[int | str]) -> list[str]:
         model = inner.model_fields[str(part)].annotation
     found = _model_in(model)
     return [] if found is None else list(found.model_fields)
+
+
+def _member(union: object, kind: int | str) -> type[BaseModel] | None:
+    """Return the model of this kind in a union of several."""
+    members: tuple[type[BaseModel], ...] = get_args(get_args(union)[0])
+    return next((member for member in members if member.model_fields["kind"].default == kind), None)
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
