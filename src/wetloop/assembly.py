@@ -115,7 +115,7 @@ def players(setting: Setting) -> Players:
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
-    task = TaskRunner(config.task.build(config.decision_ms), config.seed)
+    task = TaskRunner(config.task.build(config.decision_ms), config.seed, scores=config.decoder.gives_scores())
     context = BuildContext(
         setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
         task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,
@@ -281,6 +281,7 @@ def header_of(setting: Setting, task: TaskRunner) -> Header:
         n_actions=task.n_actions,
         n_observations=task.n_observations,
         condition=config.condition,
+        decoder_fitted=setting.played.decoder.fitted(),
         subject=config.subject.model_dump(exclude_none=True),
         reflex_source="" if setting.reflex is None else setting.reflex.text,
         frame_shape=config.recording.frame_shape,

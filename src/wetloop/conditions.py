@@ -5,8 +5,9 @@ The arms of DishBrain's second experiment (Kagan et al., Neuron 2022) and the co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from wetloop.coding.controls import Control, ControlConfig
 from wetloop.registry import find
 
 if TYPE_CHECKING:
@@ -22,14 +23,30 @@ EXCHANGED: dict[str, dict[str, str]] = {
     "yoked": {"feedback": "yoked"},
     "noise": {"source": "poisson"},
 }
+CONTROLS: tuple[Control, ...] = get_args(Control)
+"""Conditions that put a control around the decoder and leave everything else as it is under ``stimulus``."""
+RULES_OUT = {
+    "silent": "that pausing after an outcome, without feedback pulses, gives the score",
+    "no_feedback": "that showing the task, without any answer to outcomes, gives the score",
+    "rest": "that spontaneous activity, with nothing shown and nothing answered, gives the score",
+    "yoked": "that feedback pulses give the score whether or not they fit the outcome",
+    "noise": "that decoder and task give the score to spikes that no cells made",
+    "zero_spikes": "that the decoder gives the score by itself, without any spikes",
+    "poisson_spikes": "that channel rates alone give the score, without anything that cells answer to stimulation",
+    "shuffled_channels": "that how much the culture fires gives the score, no matter where",
+    "random_actions": "that the task gives the score to anyone, whatever the actions",
+}
+"""What a condition rules out where ``stimulus`` scores better than it."""
 
 
 def applied(config: SessionConfig) -> SessionConfig:
     """Return the configuration with the parts that its condition exchanges."""
     update: dict[str, Any] = {
         section: exchanged(getattr(config, section), GROUPS[section], kind)
-        for section, kind in EXCHANGED[config.condition].items()
+        for section, kind in EXCHANGED.get(config.condition, {}).items()
     }
+    if config.condition in CONTROLS:
+        update["decoder"] = ControlConfig(control=config.condition, decoder=config.decoder)
     if config.condition == "no_feedback":
         update["task"] = config.task.endless()
     if config.condition == "rest":

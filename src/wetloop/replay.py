@@ -14,11 +14,12 @@ from wetloop import assembly
 from wetloop.config import from_json
 from wetloop.core.clock import Unpaced
 from wetloop.core.errors import ConfigError, RecordingError
-from wetloop.core.types import SpikeBatch, Tick
+from wetloop.core.types import Tick
 from wetloop.engine.feed import RecordedBlocks
 from wetloop.engine.rig import Rig
 from wetloop.recording.comparison import Comparison, Rows
 from wetloop.recording.reader import Recording
+from wetloop.recording.windows import batches
 from wetloop.session import Session
 
 if TYPE_CHECKING:
@@ -141,16 +142,9 @@ def compare(path: Path, config: SessionConfig) -> CompareReport:
     with Recording(path) as recording:
         setting = assembly.setting_on(recording.info, config)
         decoder, decisions = assembly.players(setting).decoder, recording.decisions()
-        spikes = recording.spikes()
-        edges = np.searchsorted(spikes["known_sample"], decisions["stop_sample"])
-        first = int(np.searchsorted(spikes["known_sample"], decisions["start_sample"][:1]).sum())
         actions = np.empty_like(decisions["action"])
-        for k, (start, stop, playing) in enumerate(
-            zip(*(decisions[name].tolist() for name in ("start_sample", "stop_sample", "playing")), strict=True)
-        ):
-            batch = SpikeBatch(start, stop, spikes[first : edges[k]])
-            actions[k] = decoder.decode(batch, held=not playing)
-            first = edges[k]
+        for k, batch in enumerate(batches(recording.spikes(), decisions)):
+            actions[k] = decoder.decode(batch, held=not decisions["playing"][k])
         return _compared(decisions, actions, setting.info.sampling_frequency)
 
 

@@ -81,6 +81,7 @@ class Summary:
     lost_samples: int
     dropped: dict[str, int]
     guard_state: str
+    decoder_fitted: bool
     real_time: dict[str, Any]
     file: str
 
@@ -183,6 +184,7 @@ def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: f
         lost_samples=engine.lost_samples,
         dropped=engine.dropped | stage.log.dropped,
         guard_state=engine.guard_state,
+        decoder_fitted=setting.played.decoder.fitted(),
         real_time=facts,
         file=str(stage.log.path),
     )

@@ -12,7 +12,7 @@ from wetloop.cli.encode_figure import write_figure
 from wetloop.cli.encode_play import play
 from wetloop.cli.encode_preview import summary
 from wetloop.cli.main import main
-from wetloop.coding.combined_config import CombinedConfig
+from wetloop.coding.combined_encoder_config import CombinedConfig
 from wetloop.coding.encoder_config import NoEncoderConfig, PlaceRateConfig, RateConfig, RetinotopicConfig
 from wetloop.config import parse_config
 from wetloop.core.errors import ConfigError

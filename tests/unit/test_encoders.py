@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from wetloop.assembly import describe, engine_of, players
 from wetloop.coding.codes import facts_of
-from wetloop.coding.combined_config import CombinedConfig
+from wetloop.coding.combined_encoder_config import CombinedConfig
 from wetloop.coding.encoder_config import NoEncoderConfig, PlaceRateConfig, RateConfig, RetinotopicConfig
 from wetloop.coding.retinotopic import pool
 from wetloop.config import from_json, parse_config, to_json

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from wetloop import __version__
+from wetloop.cli.compare import compare
 from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.encode_preview import encode_preview
+from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
 from wetloop.cli.replay import replay
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(replay)
 app.command()(inspect)
+app.command()(compare)
+app.command("fit-decoder")(fit_decoder)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)

@@ -59,6 +59,8 @@ def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "aces", _number(summary["aces_percent"], "%")
     yield "long rallies", _number(summary["long_rallies_percent"], "%")
     yield "events", summary["events"]
+    if summary.get("decoder_fitted"):
+        yield "decoder fitted", True
     yield "spikes", summary["spikes"]
     yield "decisions", f"{summary['decisions']}, {summary['late_decisions']} late"
     yield "lost samples", summary["lost_samples"]

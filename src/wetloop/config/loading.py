@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 INPUTS = {
     ("source", "path"): re.compile(r"(?P<path>.*)(?P<rest>)", re.DOTALL),
+    ("decoder", "weights"): re.compile(r"(?P<path>.*)(?P<rest>)", re.DOTALL),
     ("reflex", "function"): re.compile(r"(?P<path>.*)(?P<rest>:[^:]*)", re.DOTALL),
 }
 """Settings that name a file, and where in them the path stands."""
@@ -155,8 +156,9 @@ def _validated(data: dict[str, Any], root: yaml.Node, faults: list[Fault]) -> Se
     try:
         config = model.model_validate(data, context={"find": registry.find})
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise refusal([*faults, *(_explained(root, data, model, detail) for detail in details)]) from None
+        found = [_explained(root, data, model, detail) for detail in error.errors(include_url=False)]
+        known = {fault.field for fault in faults}
+        raise refusal([*faults, *(fault for fault in found if fault.field not in known)]) from None
     if faults:
         raise refusal(faults)
     return config
@@ -183,6 +185,8 @@ def _explained(root: yaml.Node, data: Any, model: type[BaseModel], detail: Error
         return _located(root, loc, f"unknown key; {registry.suggest(str(loc[-1]), names)}", at_key=True)
     if detail["type"] == "missing":
         return _located(root, loc, "is required")
+    if detail["type"] == "union_tag_not_found":
+        return _located(root, loc, f"{detail['ctx']['discriminator']} is required")
     if detail["type"] == "value_error":
         return _located(root, loc, str(detail["ctx"]["error"]))
     got = detail["input"]
@@ -196,13 +200,21 @@ def _located(root: yaml.Node, loc: Sequence[int | str], message: str, *, at_key:
     for part in loc:
         if isinstance(node, yaml.ScalarNode):
             break
-        shown.append(part)
         found = entry(node, str(part))
+        if found is None and _is_tag(node, part):
+            continue
+        shown.append(part)
         if found is None:
             break
         key, node = found
         mark = key.start_mark if at_key else _value_mark(key, node)
     return Fault(mark, dotted(shown), message)
+
+
+def _is_tag(node: yaml.Node, part: int | str) -> bool:
+    """Tell whether a part of a path is no key but the value that chose the member of a union, as pydantic writes it."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return any(_is_text(value) and value.value == part for _key, value in pairs)
 
 
 def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
@@ -213,10 +225,11 @@ def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
 def _field_names(model: object, data: Any, loc: Sequence[int | str]) -> list[str]:
     """Return the fields of the model that is reached by this path; ``data`` tell the kinds of nested plug-ins."""
     for part in loc:
-        if get_origin(model) is dict:
-            model = get_args(model)[1]
-        elif get_origin(model) is tuple:
-            model = get_args(model)[0]
+        if member := _member(model, part):
+            model = member
+            continue
+        if get_origin(model) in (dict, tuple):
+            model = get_args(model)[get_origin(model) is dict]
         else:
             inner = _model_in(model)
             if inner is None or part not in inner.model_fields:
@@ -226,6 +239,13 @@ def _field_names(model: object, data: Any, loc: Sequence[int | str]) -> list[str
         model = _of_kind(_model_in(model), data) or model
     found = _model_in(model)
     return [] if found is None else list(found.model_fields)
+
+
+def _member(union: object, tag: int | str) -> type[BaseModel] | None:
+    """Return the member of ``Annotated[A | B, ...]`` that is chosen by this tag."""
+    options = get_args(next(iter(get_args(union)), None))
+    members = (m for m in options if isinstance(m, type) and issubclass(m, BaseModel))
+    return next((m for m in members if any(field.default == tag for field in m.model_fields.values())), None)
 
 
 def _of_kind(base: type[BaseModel] | None, data: Any) -> type[BaseModel] | None:

@@ -142,8 +142,11 @@ class SessionConfig(_Section):
     """Time from one decision to the next, in whole frames of 1 ms."""
     plan_ms: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False)
     """How far behind the closing window a program takes effect, ms; by default one decision."""
-    condition: Literal["stimulus", "silent", "no_feedback", "rest", "yoked", "noise"] = "stimulus"
-    """Experimental arm."""
+    condition: Literal[
+        "stimulus", "silent", "no_feedback", "rest", "yoked", "noise",
+        "zero_spikes", "poisson_spikes", "shuffled_channels", "random_actions",
+    ] = "stimulus"  # fmt: skip
+    """Experimental arm; those of the last row exchange what the decoder sees, nothing else."""
     source: SourceConfig
     """Where the activity comes from: a simulated culture, a recording, or a rig."""
     task: TaskConfig

@@ -146,6 +146,14 @@ class FeedbackConfig(CodecConfig):
 class DecoderConfig(PluginConfig):
     """Configures a decoder."""
 
+    def gives_scores(self) -> bool:
+        """Return whether Discrete actions get a score each, of which the largest wins, rather than one value."""
+        return False
+
+    def fitted(self) -> bool:
+        """Return whether the decoder was fitted to recorded data: recordings made with it say so."""
+        return False
+
     def build(self, context: BuildContext) -> Decoder:
         """Return the decoder."""
         raise NotImplementedError

@@ -51,6 +51,8 @@ class Header:
         Numbers of these columns, at least 1.
     condition
         Experimental arm of the session.
+    decoder_fitted
+        Whether the decoder had been fitted to recorded data.
     subject
         NWB fields of the culture: ``subject_id``, ``species``, ``description``, ``age``, ...
     reflex_source
@@ -79,6 +81,7 @@ class Header:
     subject: Mapping[str, str] = dataclasses.field(default_factory=dict)
     reflex_source: str = ""
     frame_shape: tuple[int, int] = (0, 0)
+    decoder_fitted: bool = False
 
     @property
     def decision_dtype(self) -> np.dtype[np.void]:

@@ -34,6 +34,8 @@ class TaskRunner:
         Seeds the first reset; later episodes go on with the environment's own generator.
     n_actions
         Length of the decoder's vector; by default the size of a Box, or one value for Discrete actions.
+    scores
+        By default take one score for each Discrete action instead.
 
     Attributes
     ----------
@@ -45,12 +47,14 @@ class TaskRunner:
         Number of the current episode, from 0.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], seed: int, n_actions: int | None = None) -> None:
+    def __init__(
+        self, env: gymnasium.Env[Any, Any], seed: int, n_actions: int | None = None, *, scores: bool = False
+    ) -> None:
         self._env = env
         self._seed: int | None = seed
         self._to_action, sizes = action_converter(env.action_space)
         self._to_vector, n_observations = observation_converter(env.observation_space)
-        n_actions = sizes[0] if n_actions is None else n_actions
+        n_actions = sizes[-1 if scores else 0] if n_actions is None else n_actions
         if n_actions not in sizes:
             wanted = " or ".join(map(str, sizes))
             raise ConfigError(

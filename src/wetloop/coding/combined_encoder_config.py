@@ -13,7 +13,7 @@ from wetloop.core.plugin import EncoderConfig
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wetloop.coding.combined import CombinedEncoder
+    from wetloop.coding.combined_encoder import CombinedEncoder
     from wetloop.core.guard import Pattern
     from wetloop.core.layout import Layout
     from wetloop.core.plugin import BuildContext
@@ -73,6 +73,6 @@ class CombinedConfig(EncoderConfig):
         }
 
     def build(self, context: BuildContext) -> CombinedEncoder:
-        from wetloop.coding.combined import CombinedEncoder
+        from wetloop.coding.combined_encoder import CombinedEncoder
 
         return CombinedEncoder(self, context)

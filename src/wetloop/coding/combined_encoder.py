@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wetloop.coding.codes import CodeFacts, facts_of, refuse_excess
 
 if TYPE_CHECKING:
-    from wetloop.coding.combined_config import CombinedConfig
+    from wetloop.coding.combined_encoder_config import CombinedConfig
     from wetloop.core.plugin import BuildContext
     from wetloop.core.types import Outcome, StimProgram, Tick
 
