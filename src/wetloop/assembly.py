@@ -164,7 +164,7 @@ def _engine_parts(setting: Setting) -> EngineParts:
         patterns = setting.table.find(*config.prepared(info.unit))
         reflex = ReflexParts(setting.reflex, Wiring(info.n_channels, info.frame_samples, patterns, config.parameters))
     safety = Safety(setting.limits, setting.config.guard.trip_refused_per_s or 0)
-    return EngineParts(info, setting.table, safety, setting.config.detection, reflex)
+    return EngineParts(info, setting.table, safety, setting.config.detection, reflex, setting.config.exclusion)
 
 
 @dataclass(frozen=True)

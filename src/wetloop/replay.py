@@ -117,6 +117,7 @@ def compare(path: Path, config: SessionConfig) -> CompareReport:
         setting = assembly.setting_on(recording.info, config)
         decoder, decisions = assembly.players(setting).decoder, recording.decisions()
         spikes = recording.spikes()
+        spikes = spikes[spikes["excluded"] == 0]
         edges = np.searchsorted(spikes["known_sample"], decisions["stop_sample"])
         first = int(np.searchsorted(spikes["known_sample"], decisions["start_sample"][:1]).sum())
         actions = np.empty_like(decisions["action"])
