@@ -183,6 +183,8 @@ def _explained(root: yaml.Node, model: type[BaseModel], detail: ErrorDetails) ->
         return _located(root, loc, f"unknown key; {registry.suggest(str(loc[-1]), names)}", at_key=True)
     if detail["type"] == "missing":
         return _located(root, loc, "is required")
+    if detail["type"] == "union_tag_not_found":
+        return _located(root, loc, f"{detail['ctx']['discriminator']} is required")
     if detail["type"] == "value_error":
         return _located(root, loc, str(detail["ctx"]["error"]))
     got = detail["input"]
@@ -196,13 +198,24 @@ def _located(root: yaml.Node, loc: Sequence[int | str], message: str, *, at_key:
     for part in loc:
         if isinstance(node, yaml.ScalarNode):
             break
-        shown.append(part)
         found = entry(node, str(part))
+        if found is None and _is_tag(node, part):
+            continue
+        shown.append(part)
         if found is None:
             break
         key, node = found
         mark = key.start_mark if at_key else _value_mark(key, node)
     return Fault(mark, dotted(shown), message)
+
+
+def _is_tag(node: yaml.Node, part: int | str) -> bool:
+    """Tell whether a part of a path is no key but the value that chose the member of a union, as pydantic writes it.
+
+    A ``kind`` chooses no member: it was looked up before.
+    """
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return any(key.value != "kind" and _is_text(value) and value.value == part for key, value in pairs)
 
 
 def _value_mark(key: yaml.Node, value: yaml.Node) -> yaml.Mark:
@@ -216,12 +229,23 @@ def _field_names(model: object, loc: Sequence[int | str]) -> list[str]:
         if get_origin(model) is dict:
             model = get_args(model)[1]
             continue
+        if member := _member(model, part):
+            model = member
+            continue
         inner = _model_in(model)
         if inner is None or part not in inner.model_fields:
             return []
         model = inner.model_fields[str(part)].annotation
     found = _model_in(model)
     return [] if found is None else list(found.model_fields)
+
+
+def _member(union: object, tag: int | str) -> type[BaseModel] | None:
+    """Return the member of ``Annotated[A | B, ...]`` that is chosen by this tag."""
+    members = (
+        m for m in get_args(next(iter(get_args(union)), None)) if isinstance(m, type) and issubclass(m, BaseModel)
+    )
+    return next((m for m in members if any(field.default == tag for field in m.model_fields.values())), None)
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
