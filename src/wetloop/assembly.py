@@ -17,7 +17,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.core.guard import StimGuard
 from wetloop.core.plugin import BuildContext
 from wetloop.core.protocols import Stimulator
-from wetloop.registry import find_reflex
+from wetloop.registry import find_reflex, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +92,7 @@ def describe(config: SessionConfig) -> tuple[Setting, Source]:
 def setting_on(info: RigInfo, config: SessionConfig) -> Setting:
     """Return the setting of a session on a rig that is known by its description alone."""
     played = applied(config)
+    _require_events(played)
     layout = config.layout.apply(info.probe)
     guard = StimGuard(info, config.rig.limits, config.guard.limits)
     patterns = {
@@ -108,6 +109,17 @@ def setting_on(info: RigInfo, config: SessionConfig) -> Setting:
             "set plan_ms to at least the lead, or use smaller packets"
         )
     return setting
+
+
+def _require_events(config: SessionConfig) -> None:
+    """Refuse feedback for an event that the task never reports: it would never be delivered."""
+    known = list(config.task.event_names())
+    unknown = [event for event in config.feedback.event_names() if event not in known]
+    if unknown:
+        raise ConfigError(
+            f"feedback: event {unknown[0]!r} is answered, but task {config.task.kind} never reports it; "
+            f"{suggest(unknown[0], known) or 'it reports no event: set feedback.kind to none'}"
+        )
 
 
 def players(setting: Setting) -> Players:
@@ -165,7 +177,7 @@ def _engine_parts(setting: Setting) -> EngineParts:
         patterns = setting.table.find(*config.prepared(info.unit))
         reflex = ReflexParts(setting.reflex, Wiring(info.n_channels, info.frame_samples, patterns, config.parameters))
     safety = Safety(setting.limits, setting.config.guard.trip_refused_per_s or 0)
-    return EngineParts(info, setting.table, safety, setting.config.detection, reflex)
+    return EngineParts(info, setting.table, safety, setting.config.detection, reflex, setting.config.exclusion)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_blocks_record_the_serial_in_effect(bench):
 
 def fill(ring: Ring, values):
     for v in values:
-        put(ring, (v, 0, 0, 0.0))
+        put(ring, (v, 0, 0, 0.0, 0))
 
 
 @pytest.mark.parametrize("n", [0, 3, 8])

@@ -94,8 +94,8 @@ def test_every_spike_is_played_once_and_in_order(spike_list, packet_ms):
     blocks = play(spike_list, packet_ms=packet_ms)
     assert_in_order(blocks)
     expected = np.array(
-        [(1, 1, 3, 0), (25, 25, 0, 0), (1250, 1250, 1, 0), (2500, 2500, 0, 0), (2500, 2500, 1, 0),
-         (4975, 4975, 3, 0), (4980, 4980, 0, 0)], SPIKE,
+        [(1, 1, 3, 0, 0), (25, 25, 0, 0, 0), (1250, 1250, 1, 0, 0), (2500, 2500, 0, 0, 0), (2500, 2500, 1, 0, 0),
+         (4975, 4975, 3, 0, 0), (4980, 4980, 0, 0, 0)], SPIKE,
     )  # fmt: skip
     np.testing.assert_array_equal(spikes_of(blocks), expected)
     assert sum(block.n_samples for block in blocks) == 5001
@@ -121,7 +121,7 @@ def test_a_loop_goes_on_counting(spike_list):
 def test_a_wetloop_recording_keeps_both_times_of_a_spike(nwb):
     blocks = play(nwb)
     assert_in_order(blocks)
-    expected = np.array([(5, 20, 1, -30), (29, 45, 0, -50), (30, 45, 2, -40)], SPIKE)
+    expected = np.array([(5, 20, 1, -30, 0), (29, 45, 0, -50, 0), (30, 45, 2, -40, 0)], SPIKE)
     np.testing.assert_array_equal(spikes_of(blocks), expected)
     assert sum(block.n_samples for block in blocks) == 60
     info = RecordedConfig(path=str(nwb)).build(seed=1).info

@@ -1,61 +1,86 @@
 """Configuration of the built-in feedback rules; importing it is cheap, the objects are imported when they are built.
 
-Amplitudes exist twice: the rig's unit decides which is used. Rates, durations and voltages follow DishBrain
-(Kagan et al., Neuron 2022); the currents keep its ratio of two, within the range of a CL1.
+Every rule that answers events is a table of answers in order of rank: DishBrain's has a row for each of its
+predictable and random events, and the control conditions play a table otherwise than it says.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from wetloop.core.guard import Pattern, Pulse
+from wetloop.coding.answers import Answer, PredictableAnswer, PredictableConfig, RandomAnswer, RandomConfig, Rank
 from wetloop.core.plugin import FeedbackConfig
 
 if TYPE_CHECKING:
-    from wetloop.coding.feedback import DishBrainFeedback, NoFeedback, SilentFeedback, YokedFeedback
+    from wetloop.coding.feedback import EventFeedback, NoFeedback
+    from wetloop.core.guard import Pattern
     from wetloop.core.layout import Layout
     from wetloop.core.plugin import BuildContext
 
 
-class PredictableConfig(BaseModel):
-    """The answer to what is to be reinforced: a regular train on all sensory electrodes together."""
+class AnsweringConfig(FeedbackConfig):
+    """What all rules that answer events share; by itself it is not a kind of feedback."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    phase_us: float = Field(200.0, gt=0)
+    """Width of each phase, us."""
+    overlap: Literal["drop", "append", "replace"] = "drop"
+    """What becomes of an event that comes while an answer of the same or a higher rank runs: it is not answered, its
+    answer waits, or its answer takes over. An event of higher rank always takes over."""
 
-    rate_hz: float = Field(100.0, gt=0)
-    """Pulses per second."""
-    duration_ms: float = Field(100.0, gt=0)
-    """Length of the train, ms."""
-    amplitude_mv: float = Field(75.0, gt=0)
-    """Amplitude on a voltage-controlled rig, mV."""
-    amplitude_ua: float = Field(1.0, gt=0)
-    """Amplitude on a current-controlled rig, uA."""
+    def ranks(self) -> tuple[Rank, ...]:
+        """Return the table of answers, the highest rank first."""
+        raise NotImplementedError
 
+    def event_names(self) -> tuple[str, ...]:
+        return tuple(rank.event for rank in self.ranks())
 
-class RandomConfig(BaseModel):
-    """The answer to what is to be avoided: pulses at Poisson times, each on a random sensory electrode."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    rate_hz: float = Field(5.0, gt=0)
-    """Mean pulses per second."""
-    duration_s: float = Field(4.0, gt=0)
-    """Length of the train, s."""
-    amplitude_mv: float = Field(150.0, gt=0)
-    """Amplitude on a voltage-controlled rig, mV."""
-    amplitude_ua: float = Field(2.0, gt=0)
-    """Amplitude on a current-controlled rig, uA."""
+    def patterns(self, layout: Layout, unit: str) -> dict[str, Pattern]:
+        made: dict[str, Pattern] = {}
+        for rank in self.ranks():
+            made |= rank.answer.patterns(rank.name, layout, self.phase_us, unit)
+        return made
 
 
-class OutcomeConfig(FeedbackConfig):
-    """What all answers to the outcome share; by itself it is not a kind of feedback."""
+def ranked(events: dict[str, Answer]) -> tuple[Rank, ...]:
+    """Return a table in its own order; answers with the same pulses on the same electrodes share their patterns."""
+    names: dict[object, str] = {}
+    return tuple(
+        Rank(event, names.setdefault(_pulses_of(answer, event), event), answer) for event, answer in events.items()
+    )
+
+
+def _pulses_of(answer: Answer, event: str) -> object:
+    """Return what tells an answer's patterns from those of others; an answer without any shares with nobody."""
+    if answer.train == "silent":
+        return event
+    return answer.kind, answer.amplitude_mv, answer.amplitude_ua, answer.electrodes
+
+
+class EventsConfig(AnsweringConfig):
+    """An answer to each of any task's events, as a table says."""
+
+    kind: Literal["events"] = "events"
+    events: dict[str, Answer] = Field(min_length=1)
+    """Answers by event, the highest rank first. Each has a train: predictable (fixed sites and times), graded
+    (predictable, by the event's magnitude), random (random sites and times) or silent (a pause)."""
+
+    def ranks(self) -> tuple[Rank, ...]:
+        return ranked(self.events)
+
+    def build(self, context: BuildContext) -> EventFeedback:
+        from wetloop.coding.feedback import EventFeedback, Trains
+
+        return EventFeedback(self, context, Trains(self, context))
+
+
+class OutcomeConfig(AnsweringConfig):
+    """DishBrain's table of answers; by itself it is not a kind of feedback."""
 
     predictable: PredictableConfig = PredictableConfig()
     random: RandomConfig = RandomConfig()
-    phase_us: float = Field(200.0, gt=0)
-    """Width of each phase, us."""
+    overlap: Literal["drop", "append", "replace"] = "replace"
     rest_s: float = Field(4.0, ge=0)
     """Pause of the task after random feedback, s."""
     predictable_events: tuple[str, ...] = ("hit",)
@@ -69,48 +94,60 @@ class OutcomeConfig(FeedbackConfig):
             raise ValueError(f"{', '.join(sorted(both))} stands in predictable_events and in random_events")
         return self
 
-
-class _PulsedConfig(OutcomeConfig):
-    def patterns(self, layout: Layout, unit: str) -> dict[str, Pattern]:
-        low, high = (
-            Pulse.balanced(train.amplitude_mv if unit == "mV" else train.amplitude_ua, self.phase_us, unit)
-            for train in (self.predictable, self.random)
+    def ranks(self) -> tuple[Rank, ...]:
+        bad = RandomAnswer(**self.random.model_dump(), hold=True, rest_s=self.rest_s)
+        good = PredictableAnswer(**self.predictable.model_dump())
+        return (
+            *(Rank(event, "random", bad) for event in self.random_events),
+            *(Rank(event, "predictable", good) for event in self.predictable_events),
         )
-        single = {f"random {place}": Pattern(high, (channel,)) for place, channel in enumerate(layout.sensory)}
-        return {"predictable": Pattern(low, layout.sensory), **single}
 
 
-class DishBrainConfig(_PulsedConfig):
+class DishBrainConfig(OutcomeConfig):
     """DishBrain's stimulus condition: predictable pulses for a hit, random pulses and a rest for a miss."""
 
     kind: Literal["dishbrain"] = "dishbrain"
 
-    def build(self, context: BuildContext) -> DishBrainFeedback:
-        from wetloop.coding.feedback import DishBrainFeedback
+    def build(self, context: BuildContext) -> EventFeedback:
+        from wetloop.coding.feedback import EventFeedback, Trains
 
-        return DishBrainFeedback(self, context)
+        return EventFeedback(self, context, Trains(self, context))
 
 
-class YokedConfig(_PulsedConfig):
-    """Feedback of a kind drawn from those earned so far: the same pulses, but not contingent on the play."""
+class ControlConfig(OutcomeConfig):
+    """What a control condition takes over: DishBrain's settings, or the table of ``events`` feedback."""
+
+    events: dict[str, Answer] = Field({})
+    """The table of the events feedback that this is the control of; by default the table is DishBrain's."""
+
+    def ranks(self) -> tuple[Rank, ...]:
+        return ranked(self.events) if self.events else super().ranks()
+
+
+class YokedConfig(ControlConfig):
+    """Feedback drawn from what was earned so far: the same pulses, but not contingent on the play."""
 
     kind: Literal["yoked"] = "yoked"
 
-    def build(self, context: BuildContext) -> YokedFeedback:
-        from wetloop.coding.feedback import YokedFeedback
+    def build(self, context: BuildContext) -> EventFeedback:
+        from wetloop.coding.feedback import EventFeedback, Trains, YokedTrains
 
-        return YokedFeedback(self, context)
+        return EventFeedback(self, context, YokedTrains(Trains(self, context), context))
 
 
-class SilentConfig(OutcomeConfig):
+class SilentConfig(ControlConfig):
     """The pauses of the stimulus condition without its pulses."""
 
     kind: Literal["silent"] = "silent"
 
-    def build(self, context: BuildContext) -> SilentFeedback:
-        from wetloop.coding.feedback import SilentFeedback
+    def patterns(self, layout: Layout, unit: str) -> dict[str, Pattern]:
+        _ = layout, unit
+        return {}
 
-        return SilentFeedback(self, context)
+    def build(self, context: BuildContext) -> EventFeedback:
+        from wetloop.coding.feedback import EventFeedback, NoTrains
+
+        return EventFeedback(self, context, NoTrains())
 
 
 class NoFeedbackConfig(FeedbackConfig):

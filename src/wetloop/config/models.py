@@ -27,6 +27,7 @@ from wetloop.core.plugin import (
     TaskConfig,
 )
 from wetloop.engine.detector import DetectionConfig
+from wetloop.engine.exclusion import ExclusionConfig
 from wetloop.engine.overrun import OverrunConfig
 
 _DURATION = re.compile(r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|min|h)?")
@@ -163,6 +164,8 @@ class SessionConfig(_Section):
     """What answers within a frame: a compiled function, called every 1 ms with the new spikes."""
     detection: DetectionConfig = DetectionConfig()
     """How spikes are found in raw samples; rigs that deliver spikes do not use it."""
+    exclusion: ExclusionConfig = ExclusionConfig()
+    """Which spikes a decoder is not given: artefacts and evoked responses after pulses."""
     rig: RigConfig = RigConfig()
     """The rig's name and limits, or the path of a YAML file with them."""
     guard: GuardConfig = Field(GuardConfig(), validate_default=True)

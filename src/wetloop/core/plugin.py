@@ -138,6 +138,10 @@ class EncoderConfig(CodecConfig):
 class FeedbackConfig(CodecConfig):
     """Configures a feedback rule."""
 
+    def event_names(self) -> tuple[str, ...]:
+        """Return the events that the rule answers, which the task must be able to report; by default none is named."""
+        return ()
+
     def build(self, context: BuildContext) -> FeedbackRule:
         """Return the feedback rule."""
         raise NotImplementedError

@@ -131,7 +131,10 @@ class Tick(NamedTuple):
 
 
 class SpikeBatch(NamedTuple):
-    """Spikes that became known in the half-open window; dtype ``wetloop.kernels.records.SPIKE``."""
+    """Spikes that became known in the half-open window; dtype ``wetloop.kernels.records.SPIKE``.
+
+    Those that ``exclusion`` keeps from decoding (artefacts, evoked responses) are recorded but not among them.
+    """
 
     start_sample: int
     stop_sample: int

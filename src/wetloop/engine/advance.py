@@ -68,28 +68,51 @@ def advance(
 
 @inner
 def report(s: EngineState, ring: Ring, spikes: Records) -> int:
-    """Put spikes into the ring, in order, except those whose peak lies in a blanked window; count them for a reflex."""
+    """Put spikes into the ring, in order, except those whose peak is blanked; mark those that are excluded.
+
+    What is not excluded counts for a reflex, as it does for a decoder.
+    """
     counts, counting, n = s.reflex.counts, s.reflex.link[0].address != 0, 0
     for k in range(spikes.size):
         if is_blank(s, spikes[k].sample_index):
             continue
         n += 1
-        channel = spikes[k].channel_index
-        if counting and 0 <= channel < counts.size:
+        channel, excluded = spikes[k].channel_index, exclusion_of(s, spikes[k].sample_index)
+        if counting and excluded == 0 and 0 <= channel < counts.size:
             counts[channel] += 1
         i = reserve(ring)
         if i >= 0:
             ring.slots[i] = spikes[k]
+            ring.slots[i].excluded = excluded
             commit(ring)
     return n
+
+
+@inner
+def exclusion_of(s: EngineState, sample: int) -> int:
+    """Return which window after a delivered pulse a peak lies in, a code of ``EXCLUSIONS``; the newest pulse decides.
+
+    All pulses up to a spike that is known have been decided, so nothing here depends on packets.
+    """
+    core = s.core[0]
+    for k in range(1, min(core.n_delivered, s.delivered.size) + 1):
+        pulse = s.delivered[(core.n_delivered - k) % s.delivered.size]
+        after = sample - pulse.sample_index
+        if after >= core.excluded_until:
+            return 0
+        for w in range(s.exclusion.size):
+            window = s.exclusion[w]
+            if window.start <= after < window.stop and (window.kinds >> pulse.kind) & 1:
+                return w + 1
+    return 0
 
 
 @inner
 def is_blank(s: EngineState, sample: int) -> bool:
     """Tell whether a delivered pulse blanks this sample; pulses are kept in order of time, newest last."""
     core = s.core[0]
-    for k in range(1, min(core.n_blanks, s.blanks.size) + 1):
-        pulse = s.blanks[(core.n_blanks - k) % s.blanks.size]
+    for k in range(1, min(core.n_delivered, s.delivered.size) + 1):
+        pulse = s.delivered[(core.n_delivered - k) % s.delivered.size].sample_index
         if pulse + core.blank <= sample:
             return False
         if pulse <= sample:
@@ -101,8 +124,8 @@ def is_blank(s: EngineState, sample: int) -> bool:
 def touches_blank(s: EngineState, start: int, stop: int) -> bool:
     """Tell whether any sample of [start, stop) is blanked."""
     core = s.core[0]
-    for k in range(1, min(core.n_blanks, s.blanks.size) + 1):
-        pulse = s.blanks[(core.n_blanks - k) % s.blanks.size]
+    for k in range(1, min(core.n_delivered, s.delivered.size) + 1):
+        pulse = s.delivered[(core.n_delivered - k) % s.delivered.size].sample_index
         if pulse + core.blank <= start:
             return False
         if pulse < stop:

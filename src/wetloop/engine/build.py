@@ -10,13 +10,15 @@ import numpy as np
 from wetloop.core.errors import GuardError
 from wetloop.core.types import Signal
 from wetloop.engine.detector import new_detector
+from wetloop.engine.exclusion import ExclusionConfig
 from wetloop.kernels.records import BLOCK, COMMAND, NEVER, PULSE, SPIKE
 from wetloop.kernels.rings import ENGINE, RECORDER, SESSION, STIMULATOR, new_ring
 from wetloop.kernels.state import (
-    BLANKS,
     CHARGE_BINS,
     CORE,
+    DELIVERED_PULSE,
     ELECTRODE,
+    KEPT_PULSES,
     LIMITS,
     EngineState,
     Guard,
@@ -62,6 +64,7 @@ class EngineParts(NamedTuple):
     safety: Safety
     detection: DetectionConfig
     reflex: ReflexParts | None = None
+    exclusion: ExclusionConfig = ExclusionConfig()
 
     def connected(self, engine: E) -> E:
         """Compile, rehearse and attach the reflex, if there is one."""
@@ -74,10 +77,11 @@ class EngineParts(NamedTuple):
 
 def new_engine(parts: EngineParts) -> EngineState:
     """Return an engine at sample 0, disarmed, not yet connected to its reflex."""
-    info, table, safety, detection, _ = parts
-    core = np.zeros(1, CORE)
+    info, table, safety, detection, _, exclusion = parts
+    core, windows = np.zeros(1, CORE), exclusion.windows(info)
     core["frame"], core["lead"], core["blank"] = info.frame_samples, info.lead_samples, info.samples(detection.blank_ms)
     core["frontier"], core["trip_refused"] = info.lead_samples, safety.trip_refused_per_s
+    core["excluded_until"] = windows["stop"].max()
     gain = info.gain_uv if info.signal is Signal.SAMPLES else info.gain_uv[:0]
     voices, pending = new_voices()
     return EngineState(
@@ -86,7 +90,8 @@ def new_engine(parts: EngineParts) -> EngineState:
         guard=new_guard(info, table, safety.limits),
         voices=voices,
         pending=pending,
-        blanks=np.zeros(BLANKS, np.int64),
+        delivered=np.zeros(KEPT_PULSES, DELIVERED_PULSE),
+        exclusion=windows,
         held=np.zeros((1 + info.frame_samples, len(gain)), np.int16),
         found=np.zeros(max(1, len(gain)) * 2, SPIKE),
         fates=new_fates(),

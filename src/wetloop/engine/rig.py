@@ -185,9 +185,9 @@ class Rig:
                 return
 
     def spikes(self, tick: Tick) -> SpikeBatch:
-        """Return the spikes that became known in the tick's window."""
+        """Return the spikes that became known in the tick's window and are not excluded from decoding."""
         spikes = self.engine.spikes.take_before(tick.stop_sample, "known_sample")
-        return SpikeBatch(tick.start_sample, tick.stop_sample, spikes)
+        return SpikeBatch(tick.start_sample, tick.stop_sample, spikes[spikes["excluded"] == 0])
 
     def submit(self, program: StimProgram, tick: Tick) -> int:
         """Check and send a program, and renew the lease; return its serial.

@@ -11,8 +11,16 @@ Record: TypeAlias = Any
 
 NEVER = np.int64(1) << np.int64(62)
 
-SPIKE = np.dtype([("sample_index", "<i8"), ("known_sample", "<i8"), ("channel_index", "<i4"), ("amplitude_uv", "<f4")])
-"""A detected spike: its peak, when it became known (peak search over), where, and the (negative) peak in uV."""
+SPIKE = np.dtype(
+    [
+        ("sample_index", "<i8"), ("known_sample", "<i8"), ("channel_index", "<i4"), ("amplitude_uv", "<f4"),
+        ("excluded", "<i8"),
+    ]
+)  # fmt: skip
+"""A detected spike: its peak, when it became known (peak search over), where, and the (negative) peak in uV.
+
+``excluded`` is set by the engine, whatever a source writes there: a code of ``EXCLUSIONS``.
+"""
 
 COMMAND = np.dtype(
     [
@@ -57,6 +65,9 @@ FATES = (
     "refused_charge_second", "refused_charge_minute", "refused_charge_session",
 )  # fmt: skip
 """What can become of a pulse: delivered, dropped (up to NOT_RUNNING), or refused by the guard."""
+
+EXCLUSIONS = ("counted", "artefact", "evoked")
+"""Whether a spike is decoded, or which window after a pulse it fell into."""
 
 KINDS = ("sensory", "predictable", "random", "reflex")
 """Names of ``wetloop.core.types.Kind``."""

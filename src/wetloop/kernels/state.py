@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from wetloop.kernels.detection import Detector
     from wetloop.kernels.rings import Ring
 
-N_VOICES, PENDING, CHARGE_BINS, WINDOWS, BLANKS = 64, 64, 16, 2, 1024
-"""Voices; settings that may wait in each; bins of a charge window; windows (1 s, 1 min); pulses kept for blanking."""
+N_VOICES, PENDING, CHARGE_BINS, WINDOWS, KEPT_PULSES = 64, 64, 16, 2, 1024
+"""Voices; settings that may wait in each; bins of a charge window; windows (1 s, 1 min); delivered pulses kept."""
 REFLEX_VOICE, MEMORY = N_VOICES - 1, 16
 """The voice that plays what a reflex asks for, closed to sessions; numbers that a reflex may remember."""
 
@@ -23,8 +23,8 @@ CORE = np.dtype(
     [
         ("frame", "<i8"), ("lead", "<i8"), ("blank", "<i8"), ("newest", "<i8"), ("frontier", "<i8"),
         ("next_due", "<i8"), ("lease_until", "<i8"), ("serial", "<i8"), ("state", "<i8"), ("lost", "<i8"),
-        ("n_blanks", "<i8"), ("overflows", "<i8"), ("refused_second", "<i8"), ("refused", "<i8"),
-        ("trip_refused", "<i8"), ("arrival_ns", "<i8"),
+        ("n_delivered", "<i8"), ("overflows", "<i8"), ("refused_second", "<i8"), ("refused", "<i8"),
+        ("trip_refused", "<i8"), ("arrival_ns", "<i8"), ("excluded_until", "<i8"),
     ]
 )  # fmt: skip
 LIMITS = np.dtype(
@@ -41,6 +41,10 @@ VOICE = np.dtype(
         ("seed", "<u8"), ("serial", "<i8"), ("pending_first", "<i8"), ("pending_last", "<i8"),
     ]
 )  # fmt: skip
+DELIVERED_PULSE = np.dtype([("sample_index", "<i8"), ("kind", "<i8")])
+"""What blanking and exclusion remember of a pulse."""
+EXCLUDED = np.dtype([("start", "<i8"), ("stop", "<i8"), ("kinds", "<i8")])
+"""A window after each pulse of these kinds (a bit mask), in samples; ``core.excluded_until`` is the largest stop."""
 ELECTRODE = np.dtype(
     [
         ("last", "<i8"), ("n", "<i8"), ("bin", "<i8", (WINDOWS,)), ("charge", "<f8", (WINDOWS, CHARGE_BINS)),
@@ -81,14 +85,20 @@ class Reflex(NamedTuple):
 
 
 class EngineState(NamedTuple):
-    """``held`` int16 (1 + frame, n_channels): the last clean row, then a blanked copy of the span being detected."""
+    """All of it.
+
+    ``delivered`` DELIVERED_PULSE (KEPT_PULSES,): the newest pulses in a ring, in order of time; ``exclusion`` EXCLUDED,
+    one for each code of ``EXCLUSIONS`` from 1; ``held`` int16 (1 + frame, n_channels): the last clean row, then a
+    blanked copy of the span being detected.
+    """
 
     core: npt.NDArray[np.void]
     detector: Detector
     guard: Guard
     voices: npt.NDArray[np.void]
     pending: npt.NDArray[np.void]
-    blanks: npt.NDArray[np.int64]
+    delivered: npt.NDArray[np.void]
+    exclusion: npt.NDArray[np.void]
     held: npt.NDArray[np.int16]
     found: npt.NDArray[np.void]
     fates: npt.NDArray[np.int64]

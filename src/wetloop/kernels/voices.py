@@ -193,8 +193,9 @@ def emit(s: EngineState, pulses: Ring, voice: int, sample: int) -> None:
     fate = decide_fate(s, v.priority, sample, pattern)
     s.fates[v.kind, fate] += 1
     if fate == DELIVERED:
-        s.blanks[core.n_blanks % s.blanks.size] = sample
-        core.n_blanks += 1
+        d = s.delivered[core.n_delivered % s.delivered.size]
+        d.sample_index, d.kind = sample, v.kind
+        core.n_delivered += 1
     elif fate > NOT_RUNNING:
         refuse(s, sample)
     i = reserve(pulses)

@@ -6,22 +6,25 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from wetloop.engine.engine import RingReader
+from wetloop.kernels.records import SPIKE
 from wetloop.kernels.rings import DROPPED, RECORDER, put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
 
-    from wetloop.core.types import Outcome, SpikeBatch, Tick
+    from wetloop.core.types import Outcome, Records, SpikeBatch, Tick
     from wetloop.engine.rig import Rig
     from wetloop.kernels.rings import Ring
     from wetloop.recording.writer import Writer
 
 ROWS = 1 << 14
+DECODED_BYTES = sum(SPIKE[name].itemsize for name in SPIKE.names or () if name != "excluded")
 FLUSH_S = 0.5
 FULL = 0.4
 """Share of a ring that makes a flush due before its time: an accelerated session fills it within a second."""
@@ -79,10 +82,16 @@ class DecisionRows:
         for name in outcome.events:
             events |= self._bits[name]
         put(self._ring, (
-            tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), zlib.crc32(spikes.data),
+            tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), spikes_crc(spikes),
             outcome.playing, outcome.terminated, outcome.truncated, outcome.answer, events, outcome.reward,
             tick.lateness_us, action, outcome.observation,
         ))  # fmt: skip
+
+
+def spikes_crc(spikes: Records) -> int:
+    """Return the CRC-32 of what a decoder reads of SPIKE records: all but ``excluded``, which comes last."""
+    rows = spikes.view(np.uint8).reshape(len(spikes), SPIKE.itemsize)
+    return zlib.crc32(np.ascontiguousarray(rows[:, :DECODED_BYTES]).data)
 
 
 class RecordingLog:

@@ -270,7 +270,7 @@ def _check(path: Path, file: h5py.File) -> None:
 
 def _expected(tables: Sequence[schema.Table]) -> Iterator[str]:
     for table in tables:
-        yield from (f"{table.path}/{column.name}" for column in table.columns)
+        yield from (f"{table.path}/{column.name}" for column in table.columns if not column.added)
         yield f"{table.path}/id"
         yield from BESIDE.get(table, ())
     yield from (f"{schema.SCRATCH}/{name}" for name in schema.DOCUMENTS)
@@ -279,6 +279,7 @@ def _expected(tables: Sequence[schema.Table]) -> Iterator[str]:
 def _lengths(file: h5py.File, table: schema.Table) -> dict[str, int]:
     """Return the number of rows in each column; a ragged one is counted by its index."""
     group = file[table.path]
-    names = [f"{c.name}_index" if f"{c.name}_index" in group else c.name for c in table.columns]
+    columns = [column for column in table.columns if column.name in group]
+    names = [f"{c.name}_index" if f"{c.name}_index" in group else c.name for c in columns]
     lengths = {name: group[name].shape[0] for name in ("id", *names)}
     return lengths | {where.removesuffix("/data"): file[where].shape[0] for where in BESIDE.get(table, ())}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wetloop.core.types import Answer, Priority, Timing, Update
-from wetloop.kernels.records import BLOCK, COMMAND, FATES, KINDS, PULSE, SPIKE, STATES
+from wetloop.kernels.records import BLOCK, COMMAND, EXCLUSIONS, FATES, KINDS, PULSE, SPIKE, STATES
 
 FORMAT_VERSION = 1
 VERSION_ATTRIBUTE = "wetloop_format_version"
@@ -33,12 +33,16 @@ SESSION_END = "session end"
 
 
 class Column(NamedTuple):
-    """One column: ``field`` names the field of the record that it stores exactly, empty if derived."""
+    """One column: ``field`` names the field of the record that it stores exactly, empty if derived.
+
+    ``added`` says that older recordings do not have it; there it reads as 0.
+    """
 
     name: str
     dtype: str
     description: str
     field: str = ""
+    added: bool = False
 
 
 class Table(NamedTuple):
@@ -58,7 +62,7 @@ class Table(NamedTuple):
 def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
     """Return the record of one decision.
 
-    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the window's SPIKE records,
+    ``serial`` is the newest command submitted, ``spikes_crc`` the CRC-32 of the decoded SPIKE records,
     ``events`` a bit mask over the event names; samples are on the rig's clock.
     """
     return np.dtype(
@@ -89,8 +93,10 @@ def _enum(kind: type[Answer | Priority | Timing | Update]) -> str:
     return _codes(tuple(member.name.lower() for member in kind))
 
 
-MEANINGS = {"kind": KINDS, "fate": FATES, "priority": tuple(p.name.lower() for p in Priority)}
-"""Codes of a pulse, which the file also spells out in a meanings table beside each column."""
+MEANINGS = {
+    "kind": KINDS, "fate": FATES, "priority": tuple(p.name.lower() for p in Priority), "excluded": EXCLUSIONS,
+}  # fmt: skip
+"""Codes of pulses and spikes, which the file also spells out in a meanings table beside each column."""
 
 SPIKES = Table(
     "events/detected_spikes",
@@ -105,6 +111,13 @@ SPIKES = Table(
             "<i8",
             "When the peak search was over and a decoder could know, samples.",
             "known_sample",
+        ),
+        Column(
+            "excluded",
+            "u1",
+            f"Whether it was decoded, or which window after a pulse it lay in: {_codes(EXCLUSIONS)}.",
+            "excluded",
+            added=True,
         ),
     ),
     8192,
@@ -146,12 +159,12 @@ DECISIONS = Table(
         Column("start_sample", "<i8", "Start of the window, samples on the rig's clock.", "start_sample"),
         Column("stop_sample", "<i8", "End of the half-open window, samples on the rig's clock.", "stop_sample"),
         Column("serial", "<i8", "Newest command submitted to the engine.", "serial"),
-        Column("n_spikes", "<i4", "Spikes that became known in the window.", "n_spikes"),
-        Column("spikes_crc", "<u4", "CRC-32 of the window's spike records.", "spikes_crc"),
+        Column("n_spikes", "<i4", "Spikes that became known in the window and were decoded.", "n_spikes"),
+        Column("spikes_crc", "<u4", "CRC-32 of the decoded spike records.", "spikes_crc"),
         Column("playing", "u1", "1 while the task runs, 0 while feedback or rest holds it.", "playing"),
         Column("terminated", "u1", "1 where the task ended an episode.", "terminated"),
         Column("truncated", "u1", "1 where an episode was cut short.", "truncated"),
-        Column("answer", "u1", f"Where the observation comes from: {_enum(Answer)}.", "answer"),
+        Column("answer", "u1", f"Where the observation comes from: {_enum(Answer)}.", "answer", added=True),
         Column("events", "<u4", "Bit mask of what happened: {events}.", "events"),
         Column("reward", "<f8", "Reward of the task, arbitrary units.", "reward"),
         Column("lateness_us", "<f4", "How late the decision was on the host's clock, us.", "lateness_us"),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def batches(spikes: Records, decisions: Records) -> Iterator[SpikeBatch]:
-    """Yield for each decision the spikes that became known in its window."""
+    """Yield for each decision the spikes that became known in its window, without those kept from the decoder."""
+    spikes = spikes[spikes["excluded"] == 0]
     known = spikes["known_sample"]
     edges = np.searchsorted(known, decisions["stop_sample"]).tolist()
     first = int(np.searchsorted(known, decisions["start_sample"][:1]).sum())
