@@ -67,7 +67,7 @@ class PoissonSource:
     def _draw(self, stop_sample: int) -> npt.NDArray[np.void]:
         parts: list[npt.NDArray[np.void]] = []
         while not parts or len(parts[-1]) == ROOM:
-            spikes = np.empty(ROOM, SPIKE)
+            spikes = np.zeros(ROOM, SPIKE)
             n = draw_spikes(
                 self._seed,
                 self._interval_samples,

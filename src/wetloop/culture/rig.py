@@ -184,7 +184,7 @@ class SimulatedCulture:
         start = self._next_sample
         shown = self.info.n_channels if self.info.signal is Signal.SAMPLES else 0
         room = 0 if shown else (n // self.info.frame_samples + 2) * self.info.n_channels
-        samples, spikes = np.empty((n, shown), np.int16), np.empty(room, SPIKE)
+        samples, spikes = np.empty((n, shown), np.int16), np.zeros(room, SPIKE)
         pulses = self._take_pulses(self._simulated_until(n))
         n_spikes = make_packet(self.state, pulses, len(pulses), n, samples, spikes)
         return Block(start, n, samples, spikes[:n_spikes])
