@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wetloop import __version__
 from wetloop.conditions import applied
@@ -20,7 +20,7 @@ from wetloop.core.protocols import Stimulator
 from wetloop.registry import find_reflex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from wetloop.config import SessionConfig
     from wetloop.core.guard import PatternTable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from wetloop.engine.rig import Plan, Rig
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
+    from wetloop.tasks.isolation import AnyEnv
     from wetloop.tasks.runner import TaskRunner
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py", "pynwb", "gymnasium")
@@ -68,12 +69,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Players:
-    """The plug-ins of one session."""
+    """The plug-ins of one session; a context, at whose end the task ends."""
 
     task: TaskRunner
     encoder: Encoder
     decoder: Decoder
     feedback: FeedbackRule
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.task.close()
 
 
 def describe(config: SessionConfig) -> tuple[Setting, Source]:
@@ -109,12 +116,32 @@ def setting_on(info: RigInfo, config: SessionConfig) -> Setting:
     return setting
 
 
-def players(setting: Setting) -> Players:
-    """Build task, encoder, decoder and feedback rule."""
+def own_task(config: SessionConfig, *, real_time: bool) -> AnyEnv:
+    """Build the task, in a process of its own where the configuration says so."""
+    from wetloop.tasks.isolation import IsolatedTask
+    from wetloop.tasks.worker import UNHURRIED, Patience, ProcessWorker
+
+    task, patience = config.task, UNHURRIED
+    if not task.own_process:
+        return task.build(config.decision_ms)
+    if real_time:
+        patience = Patience((task.deadline_ms or config.decision_ms / 2) / 1000, task.restart_after_s)
+    return IsolatedTask(ProcessWorker(task, config.decision_ms, patience))
+
+
+def replayed_task(config: SessionConfig, answers: Iterable[int]) -> AnyEnv:
+    """Build the task in this process, as late and as often anew as the recorded ``answers`` say."""
+    from wetloop.tasks.isolation import IsolatedTask, RecordedWorker
+
+    return IsolatedTask(RecordedWorker(lambda: config.task.build(config.decision_ms), answers))
+
+
+def players(setting: Setting, env: AnyEnv | None = None) -> Players:
+    """Build task, encoder, decoder and feedback rule; by default with a task that is never late."""
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
-    task = TaskRunner(config.task.build(config.decision_ms), config.seed)
+    task = TaskRunner(env or config.task.build(config.decision_ms), config.seed)
     context = BuildContext(
         setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
         task.action_names, task.observation_names, task.frame_shape,

@@ -69,8 +69,9 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
         blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
         rig = Rig(engine, blocks, setting.table, setting.plan, Unpaced())
         comparison = Comparison(rows, recording, engine, on_progress)
-        with rig:
-            Session(rig, assembly.players(setting), comparison).run(len(rows.decisions), threading.Event())
+        answers = rows.decisions["answer"][rows.decisions["playing"] == 1].tolist()
+        with assembly.players(setting, assembly.replayed_task(setting.played, answers)) as players, rig:
+            Session(rig, players, comparison).run(len(rows.decisions), threading.Event())
             blocks.finish()
         differences = comparison.finish()
         return VerifyReport(
@@ -115,7 +116,8 @@ def compare(path: Path, config: SessionConfig) -> CompareReport:
     """Decode the recorded spikes with the decoder, layout and seed of ``config``; only decisions in play count."""
     with Recording(path) as recording:
         setting = assembly.setting_on(recording.info, config)
-        decoder, decisions = assembly.players(setting).decoder, recording.decisions()
+        with assembly.players(setting) as players:
+            decoder, decisions = players.decoder, recording.decisions()
         spikes = recording.spikes()
         edges = np.searchsorted(spikes["known_sample"], decisions["stop_sample"])
         first = int(np.searchsorted(spikes["known_sample"], decisions["start_sample"][:1]).sum())

@@ -33,11 +33,10 @@ def rehearse(config: SessionConfig, *, json: bool) -> None:
     from wetloop.config import to_yaml
 
     setting, _source = describe(config)
-    parts = players(setting)
     engine_of(setting)
-    expected = expected_stimulation(setting, parts)
     patterns = list(pattern_rows(setting))
-    disk = disk_mb_per_h(setting, parts)
+    with players(setting) as parts:
+        expected, disk = expected_stimulation(setting, parts), disk_mb_per_h(setting, parts)
     if json:
         echo_json(
             {
