@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from wetloop.core.errors import TaskError
 from wetloop.tasks.doom_config import DoomConfig
-from wetloop.tasks.doom_engine import TICS_PER_S, start_game
+from wetloop.tasks.doom_engine import TICS_PER_S, Engine
 from wetloop.tasks.doom_scenarios import BUTTONS, SCENARIOS
 from wetloop.tasks.doom_view import FEATURES, HIGH, LOW, View, features, view_of
 
@@ -70,7 +70,8 @@ class Doom(gymnasium.Env[Vector, Vector]):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.action_names),), np.float32)
         self._decision_us, self._elapsed = round(decision_ms * 1000), 0
         self._waiting: list[Vector] = []
-        self._game = start_game(self.config)
+        self._engine = Engine(self.config)
+        self._game = self._engine.game
         self._known = self._variables()
         self._view: View
 
@@ -89,6 +90,7 @@ class Doom(gymnasium.Env[Vector, Vector]):
         self._elapsed += TICS_PER_S * self._decision_us
         tics, self._elapsed = divmod(self._elapsed, 1_000_000)
         if not tics:
+            self._played(self._engine.require_alive)
             return self._observation(), 0.0, False, False, self._info(())
         before, buttons = self._known, self._buttons()
         reward = float(self._played(lambda: self._game.make_action(buttons, tics)))
@@ -104,13 +106,13 @@ class Doom(gymnasium.Env[Vector, Vector]):
 
     def close(self) -> None:
         """End the engine."""
-        self._game.close()
+        self._engine.close()
 
     def _played(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
         except Exception as error:
-            raise TaskError(f"the engine of ViZDoom died: {error}") from error
+            raise TaskError(f"the engine of ViZDoom failed: {error}") from error
 
     def _buttons(self) -> list[float]:
         mean: list[float] = np.stack(self._waiting).mean(axis=0, dtype=np.float64).tolist()

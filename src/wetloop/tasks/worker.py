@@ -96,13 +96,14 @@ class TaskProcess:
         self._link.close()
 
     def close(self) -> None:
-        """Let it end by itself if it does so in time."""
+        """Let it end by itself if it does so in time, and collect it with all that were killed before."""
         if not self._link.closed:
             self.send(None)
             with suppress(TaskDiedError):
                 self.receive(END_S)
             self.kill()
         self._process.join(END_S)
+        multiprocessing.active_children()
 
 
 class ProcessWorker:
