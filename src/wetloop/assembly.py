@@ -20,7 +20,7 @@ from wetloop.core.protocols import Stimulator
 from wetloop.registry import find_reflex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from wetloop.config import SessionConfig
     from wetloop.core.guard import PatternTable
@@ -114,26 +114,6 @@ def setting_on(info: RigInfo, config: SessionConfig) -> Setting:
             "set plan_ms to at least the lead, or use smaller packets"
         )
     return setting
-
-
-def own_task(config: SessionConfig, *, real_time: bool) -> AnyEnv:
-    """Build the task, in a process of its own where the configuration says so."""
-    from wetloop.tasks.isolation import IsolatedTask
-    from wetloop.tasks.worker import UNHURRIED, Patience, ProcessWorker
-
-    task, patience = config.task, UNHURRIED
-    if not task.own_process:
-        return task.build(config.decision_ms)
-    if real_time:
-        patience = Patience((task.deadline_ms or config.decision_ms / 2) / 1000, task.restart_after_s)
-    return IsolatedTask(ProcessWorker(task, config.decision_ms, patience))
-
-
-def replayed_task(config: SessionConfig, answers: Iterable[int]) -> AnyEnv:
-    """Build the task in this process, as late and as often anew as the recorded ``answers`` say."""
-    from wetloop.tasks.isolation import IsolatedTask, RecordedWorker
-
-    return IsolatedTask(RecordedWorker(lambda: config.task.build(config.decision_ms), answers))
 
 
 def players(setting: Setting, env: AnyEnv | None = None) -> Players:

@@ -20,6 +20,7 @@ from wetloop.engine.rig import Rig
 from wetloop.recording.comparison import Comparison, Rows
 from wetloop.recording.reader import Recording
 from wetloop.session import Session
+from wetloop.tasks.isolation import replayed_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,8 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
         rig = Rig(engine, blocks, setting.table, setting.plan, Unpaced())
         comparison = Comparison(rows, recording, engine, on_progress)
         answers = rows.decisions["answer"][rows.decisions["playing"] == 1].tolist()
-        with assembly.players(setting, assembly.replayed_task(setting.played, answers)) as players, rig:
+        task = replayed_task(setting.played.task, setting.config.decision_ms, answers)
+        with assembly.players(setting, task) as players, rig:
             Session(rig, players, comparison).run(len(rows.decisions), threading.Event())
             blocks.finish()
         differences = comparison.finish()

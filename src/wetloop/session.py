@@ -117,11 +117,14 @@ def run_session(
     RigError, TaskError, RecordingError
         Where a part fails. Stimulation is off, and what was recorded until then is in the file.
     """
+    from wetloop.tasks.worker import own_task
+
     stop = stop or threading.Event()
     if on_progress is not None and not compiled():
         on_progress(Progress(0, config.duration, {}, 0, "compiling the kernels for this machine: once, about 20 s"))
     setting, source = assembly.describe(config)
-    with assembly.players(setting, assembly.own_task(setting.played, real_time=not accelerated)) as players:
+    task = own_task(setting.played.task, config.decision_ms, real_time=not accelerated)
+    with assembly.players(setting, task) as players:
         if accelerated:
             stage = assembly.stepped_stage(setting, source, players.task)
         else:

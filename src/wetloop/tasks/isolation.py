@@ -19,6 +19,8 @@ from wetloop.core.types import Answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from wetloop.core.plugin import TaskConfig
+
     AnyEnv: TypeAlias = gymnasium.Env[Any, Any]
 
 
@@ -205,6 +207,11 @@ class RecordedWorker:
     def close(self) -> None:
         """End the task."""
         self._env.close()
+
+
+def replayed_task(config: TaskConfig, decision_ms: float, answers: Iterable[int]) -> IsolatedTask:
+    """Build a task in this process, as late and as often anew as the recorded ``answers`` say."""
+    return IsolatedTask(RecordedWorker(lambda: config.build(decision_ms), answers))
 
 
 def _nothing(space: gymnasium.Space[Any]) -> Any:

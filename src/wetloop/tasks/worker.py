@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wetloop.core.errors import TaskError, WetloopError
 from wetloop.engine.host import die_with_parent, obtain
-from wetloop.tasks.isolation import About, Reply, Request, TaskLostError, perform
+from wetloop.tasks.isolation import About, IsolatedTask, Reply, Request, TaskLostError, perform
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    import gymnasium
-
     from wetloop.core.plugin import TaskConfig
+    from wetloop.tasks.isolation import AnyEnv
 
 START_S = 60.0
 """Longest time for a task to start, s."""
@@ -196,6 +195,16 @@ class ProcessWorker:
         return TaskLostError(why)
 
 
+def own_task(config: TaskConfig, decision_ms: float, *, real_time: bool) -> AnyEnv:
+    """Build a task, in a process of its own where its configuration says so."""
+    if not config.own_process:
+        return config.build(decision_ms)
+    patience = UNHURRIED
+    if real_time:
+        patience = Patience((config.deadline_ms or decision_ms / 2) / 1000, config.restart_after_s)
+    return IsolatedTask(ProcessWorker(config, decision_ms, patience))
+
+
 def serve(link: Connection, parent_pid: int, config: TaskConfig, decision_ms: float) -> None:
     """Play the task for the session at the other end; what Ctrl-C means is the session's to say."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -216,7 +225,7 @@ def serve(link: Connection, parent_pid: int, config: TaskConfig, decision_ms: fl
             link.send(Failure(TaskError, f"{type(error).__name__}: {error}"))
 
 
-def _answer_all(link: Connection, env: gymnasium.Env[Any, Any]) -> None:
+def _answer_all(link: Connection, env: AnyEnv) -> None:
     while (message := link.recv()) is not None:
         serial, what = message
         link.send((serial, env.render() if what == RENDER else perform(env, what)))
