@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wetloop import __version__
 from wetloop.conditions import applied
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
+    from wetloop.tasks.isolation import AnyEnv
     from wetloop.tasks.runner import TaskRunner
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py", "pynwb", "gymnasium")
@@ -69,12 +70,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Players:
-    """The plug-ins of one session."""
+    """The plug-ins of one session; a context, at whose end the task ends."""
 
     task: TaskRunner
     encoder: Encoder
     decoder: Decoder
     feedback: FeedbackRule
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.task.close()
 
 
 def describe(config: SessionConfig) -> tuple[Setting, Source]:
@@ -122,12 +129,12 @@ def _require_events(config: SessionConfig) -> None:
         )
 
 
-def players(setting: Setting) -> Players:
-    """Build task, encoder, decoder and feedback rule."""
+def players(setting: Setting, env: AnyEnv | None = None) -> Players:
+    """Build task, encoder, decoder and feedback rule; by default with a task that is never late."""
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
-    task = TaskRunner(config.task.build(config.decision_ms), config.seed, scores=config.decoder.gives_scores())
+    task = TaskRunner(env or config.task.build(config.decision_ms), config.seed, scores=config.decoder.gives_scores())
     context = BuildContext(
         setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
         task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,

@@ -21,13 +21,15 @@ from wetloop.recording.comparison import Comparison, Rows
 from wetloop.recording.reader import Recording
 from wetloop.recording.windows import batches
 from wetloop.session import Session
+from wetloop.tasks.isolation import replayed_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from wetloop.assembly import Setting
+    from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
+    from wetloop.core.types import Records
     from wetloop.tasks.runner import TaskRunner
 
 SAME = 1e-12
@@ -71,8 +73,8 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
         blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
         rig = Rig(engine, blocks, setting.table, setting.plan, Unpaced())
         comparison = Comparison(rows, recording, engine, on_progress)
-        with rig:
-            Session(rig, assembly.players(setting), comparison).run(len(rows.decisions), threading.Event())
+        with _players(setting, rows.decisions) as players, rig:
+            Session(rig, players, comparison).run(len(rows.decisions), threading.Event())
             blocks.finish()
         differences = comparison.finish()
         return VerifyReport(
@@ -105,15 +107,26 @@ def play_again(recording: Recording) -> Iterator[TaskRunner]:
         At the first decision at which the game is not the recorded one.
     """
     setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
-    task = assembly.players(setting).task
-    for row in recording.decisions():
+    decisions = recording.decisions()
+    with _players(setting, decisions) as players:
+        yield from _stepped_again(players.task, decisions, recording.path)
+
+
+def _players(setting: Setting, decisions: Records) -> Players:
+    """Return the players of a replay, whose task is late where the recorded one was."""
+    answers = decisions["answer"][decisions["playing"] == 1].tolist()
+    return assembly.players(setting, replayed_task(setting.played.task, setting.config.decision_ms, answers))
+
+
+def _stepped_again(task: TaskRunner, decisions: Records, path: Path) -> Iterator[TaskRunner]:
+    for row in decisions:
         index, start, stop = (int(row[name]) for name in ("index", "start_sample", "stop_sample"))
         if not row["playing"]:
             task.hold(stop + 1)
         outcome = task.step(row["action"], Tick(index, start, stop, stop))
         if outcome.observation.tobytes() != row["observation"].tobytes():
             raise RecordingError(
-                f"{recording.path}: played again, the task shows another game from decision {index} on: it does not "
+                f"{path}: played again, the task shows another game from decision {index} on: it does not "
                 "depend on its seed and actions alone, or has changed since; pictures of it can only be recorded "
                 "(recording.frames)"
             )
@@ -141,7 +154,8 @@ def compare(path: Path, config: SessionConfig) -> CompareReport:
     """Decode the recorded spikes with the decoder, layout and seed of ``config``; only decisions in play count."""
     with Recording(path) as recording:
         setting = assembly.setting_on(recording.info, config)
-        decoder, decisions = assembly.players(setting).decoder, recording.decisions()
+        with assembly.players(setting) as players:
+            decoder, decisions = players.decoder, recording.decisions()
         actions = np.empty_like(decisions["action"])
         for k, batch in enumerate(batches(recording.spikes(), decisions)):
             actions[k] = decoder.decode(batch, held=not decisions["playing"][k])

@@ -61,7 +61,10 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a session was; durations in s, pulses counted by kind and fate."""
+    """What a session was; durations in s, pulses counted by kind and fate.
+
+    ``task`` counts the answers of a task in its own process that came late or never.
+    """
 
     condition: str
     source: str
@@ -78,6 +81,7 @@ class Summary:
     long_rallies_percent: float | None
     spikes: int
     pulses: dict[str, dict[str, int]]
+    task: dict[str, int]
     lost_samples: int
     dropped: dict[str, int]
     guard_state: str
@@ -88,6 +92,14 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
         return asdict(self)
+
+
+class Performance(NamedTuple):
+    """What a session is played with."""
+
+    setting: Setting
+    stage: Stage
+    players: Players
 
 
 def run_session(
@@ -103,23 +115,33 @@ def run_session(
     ------
     ConfigError, GuardError
         Before anything is opened, where the configuration cannot be run.
-    RigError, RecordingError
+    RigError, TaskError, RecordingError
         Where a part fails. Stimulation is off, and what was recorded until then is in the file.
     """
+    from wetloop.tasks.worker import own_task
+
     stop = stop or threading.Event()
     if on_progress is not None and not compiled():
         on_progress(Progress(0, config.duration, {}, 0, "compiling the kernels for this machine: once, about 20 s"))
     setting, source = assembly.describe(config)
-    players = assembly.players(setting)
-    if accelerated:
-        stage = assembly.stepped_stage(setting, source, players.task)
-    else:
-        stage = assembly.live_stage(setting, players.task)
+    task = own_task(setting.played.task, config.decision_ms, real_time=not accelerated)
+    with assembly.players(setting, task) as players:
+        if accelerated:
+            stage = assembly.stepped_stage(setting, source, players.task)
+        else:
+            stage = assembly.live_stage(setting, players.task)
+        return _play(Performance(setting, stage, players), on_progress, stop)
+
+
+def _play(performance: Performance, on_progress: Callable[[Progress], None] | None, stop: threading.Event) -> Summary:
+    """Play on a stage, and close it."""
+    setting, stage, players = performance
+    config = setting.config
     tally = Tally(stage.log, _reporter(on_progress, setting))
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:
-        summary = _summary(setting, stage, tally, ended, time.monotonic() - begun)
+        summary = _summary(performance, tally, ended, time.monotonic() - begun)
         stage.log.finish(summary.to_dict())
         return summary
 
@@ -159,7 +181,8 @@ def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threa
     return "interrupted" if stop.is_set() else "source ended"
 
 
-def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: float) -> Summary:
+def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) -> Summary:
+    setting, stage, players = performance
     facts, engine, lengths = stage.facts(), stage.engine, tally.rally_lengths
 
     def percent(condition: Callable[[int], bool]) -> float | None:
@@ -181,6 +204,7 @@ def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: f
         long_rallies_percent=percent(lambda hits: hits > LONG_RALLY),
         spikes=tally.spikes,
         pulses=engine.fates(),
+        task=players.task.answers,
         lost_samples=engine.lost_samples,
         dropped=engine.dropped | stage.log.dropped,
         guard_state=engine.guard_state,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from wetloop.cli.main import main
+from wetloop.config import load_config
 from wetloop.replay import verify
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,7 @@ def test_every_configuration_runs_and_its_recording_verifies(config, tmp_path, c
     arguments = ["--accelerated", "--duration", "4s", "--json", "--set", f"recording.folder={tmp_path}"]
     assert main(["run", str(config), *arguments]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["decisions"] == 400
+    assert summary["decisions"] == 4000 / load_config(config, []).decision_ms
     assert main(["replay", summary["file"], "--verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["agrees"]
 

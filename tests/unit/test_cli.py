@@ -31,6 +31,7 @@ SUMMARY = {
     "aces_percent": 25.0,
     "long_rallies_percent": None,
     "spikes": 54321,
+    "task": {"reused": 7, "restarted": 1},
     "pulses": {
         "sensory": {"delivered": 900, "late": 0, "refused_rate": 3},
         "random": {"delivered": 40},
@@ -170,7 +171,7 @@ def test_new_config_writes_elsewhere_and_lists(wetloop, tmp_path):
     assert code == 0
     assert yaml.safe_load(out)["task"]["kind"] == "pong"
     assert list(tmp_path.iterdir()) == []
-    assert {"chemotaxis", "gymnasium", "pong"} <= set(wetloop("new-config", "--list")[1].split())
+    assert {"chemotaxis", "doom", "gymnasium", "pong"} <= set(wetloop("new-config", "--list")[1].split())
     code, _, err = wetloop("new-config", "--task", "pung")
     assert code == 2
     assert "did you mean 'pong'" in err
@@ -272,6 +273,7 @@ def test_the_summary_shows_score_pulses_and_file(capsys):
         r"mean rally length +1\.5 hits",
         r"long rallies +none",
         r"30000, 2 late",
+        r"reused 7 times, restarted 1 times",
         r"10 x real time",
         r"pulses +delivered +refused rate",
         r"sensory +900 +3",

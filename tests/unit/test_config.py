@@ -204,7 +204,7 @@ def test_overrides_replace_values_and_make_sections():
         ("seed", "--set seed: expected KEY=VALUE, such as decision_ms=20"),
         ("a..b=1", "--set a..b=1: expected KEY=VALUE, such as decision_ms=20"),
         ("seed.x=1", "--set seed.x: seed is a value and has no keys"),
-        ("task.foo=1", "--set task.foo: unknown key; known: kind, own_process, deadline_ms, paddle"),
+        ("task.foo=1", "--set task.foo: unknown key; known: kind, own_process, deadline_ms, restart_after_s, paddle"),
         (
             "seed=[",
             "--set seed: while parsing a flow node, expected the node content, but found '<stream end>'",

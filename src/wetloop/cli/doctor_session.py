@@ -93,7 +93,8 @@ def fit(config: SessionConfig) -> tuple[Check, Known | None]:
 
     try:
         setting, source = describe(config)
-        bytes_per_s = disk_mb_per_h(setting, players(setting))["together"] * 1e6 / 3600
+        with players(setting) as parts:
+            bytes_per_s = disk_mb_per_h(setting, parts)["together"] * 1e6 / 3600
     except Exception as error:  # noqa: BLE001  (a plug-in may raise anything)
         remedy = "nothing of the rig was checked: correct the configuration, or connect the rig, and ask again"
         return Check("configuration", "fail", _message(error), remedy), None

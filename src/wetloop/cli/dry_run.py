@@ -12,7 +12,6 @@ from wetloop.cli.electrode_map import electrode_map
 from wetloop.cli.output import echo_json, show
 from wetloop.cli.render import facts, table
 from wetloop.cli.stimulation import Expected, expected_stimulation
-from wetloop.coding.codes import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,15 +31,15 @@ REFLEX_ADDS = "at most one pulse per ms comes on top of these, within the guard'
 def rehearse(config: SessionConfig, *, json: bool) -> None:
     """Print what the session would do."""
     from wetloop.assembly import describe, engine_of, players
+    from wetloop.coding.codes import facts_of
     from wetloop.config import to_yaml
 
     setting, _source = describe(config)
-    parts = players(setting)
     engine_of(setting)
-    codes = facts_of(parts.encoder)
-    expected = expected_stimulation(setting, parts)
     patterns = list(pattern_rows(setting))
-    disk = disk_mb_per_h(setting, parts)
+    with players(setting) as parts:
+        expected, disk = expected_stimulation(setting, parts), disk_mb_per_h(setting, parts)
+        codes = facts_of(parts.encoder)
     if json:
         echo_json(
             {

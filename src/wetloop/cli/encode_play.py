@@ -64,9 +64,16 @@ class Preview:
 
 def play(setting: Setting, seconds: float) -> Preview:
     """Play for some seconds, take the next moment at which something is shown, and go on for one second."""
-    from wetloop.assembly import engine_of, players
+    from wetloop.assembly import players
 
-    parts, decision_ms = players(setting), setting.config.decision_ms
+    with players(setting) as parts:
+        return _played(setting, parts, seconds)
+
+
+def _played(setting: Setting, parts: Players, seconds: float) -> Preview:
+    from wetloop.assembly import engine_of
+
+    decision_ms = setting.config.decision_ms
     engine = engine_of(replace(setting, info=replace(setting.info, signal=Signal.SPIKES), reflex=None))
     moments = _moments(setting, parts, engine)
     tick, outcome, program = _look(moments, math.ceil(1000 * seconds / decision_ms))

@@ -63,6 +63,9 @@ def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "decoder fitted", True
     yield "spikes", summary["spikes"]
     yield "decisions", f"{summary['decisions']}, {summary['late_decisions']} late"
+    answers = summary.get("task", {})
+    if any(answers.values()):
+        yield "task", ", ".join(f"{what} {n} times" for what, n in answers.items())
     yield "lost samples", summary["lost_samples"]
     if summary.get("real_time"):
         yield from _real_time_facts(summary["real_time"])

@@ -17,6 +17,12 @@ class RigError(WetloopError):
     exit_code = 3
 
 
+class TaskError(WetloopError):
+    """A task could not be started, or died again and again."""
+
+    exit_code = 3
+
+
 class GuardError(WetloopError):
     """A pulse or pattern breaks a stimulation limit and was refused before the run."""
 

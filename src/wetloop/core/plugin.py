@@ -100,6 +100,8 @@ class TaskConfig(PluginConfig):
     deadline_ms: float | None = Field(None, gt=0)
     """In real time, wait this long for a task in its own process, then go on with its last observation, ms; by default
     half a decision."""
+    restart_after_s: float = Field(2.0, gt=0)
+    """In real time, a task in its own process that has not answered for this long is begun anew, s."""
 
     def build(self, decision_ms: float) -> gymnasium.Env[Any, Any]:
         """Return the environment, whose step lasts ``decision_ms``."""

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-Role: TypeAlias = Literal["engine", "source", "stimulator", "recorder", "session"]
+Role: TypeAlias = Literal["engine", "source", "stimulator", "recorder", "task", "session"]
 
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 1, 29, 30
 MCL_CURRENT, MCL_FUTURE = 1, 2
@@ -37,11 +37,14 @@ WISHES: Final[dict[Role, _Wish]] = {
     "source": _Wish(fifo_priority=45, cpu=-2),
     "stimulator": _Wish(fifo_priority=40, cpu=-3),
     "recorder": _Wish(nice=5),
+    "task": _Wish(),
     "session": _Wish(),
 }
 """The engine comes first: a late source delays a block, a late engine delays every pulse."""
 NAMES: Final[dict[Role, str]] = {role: f"wetloop-{role}"[:15] for role in WISHES if role != "session"}
 """Names of a session's processes in ``ps`` and ``top``; the kernel keeps 15 characters."""
+GAME: Final = "wetloop-game"
+"""Name of a game's own engine, which a task starts."""
 
 
 @dataclass(frozen=True)
@@ -133,26 +136,28 @@ class Stray(NamedTuple):
 def strays() -> list[Stray]:
     """Return processes of earlier sessions that still run although their parent is gone, by process id.
 
-    A session's processes bear one of ``NAMES`` and run the interpreter of their parent; an orphan is handed to init or
-    to a service manager, which does not. Zombies and other users' processes are not seen.
+    A session's processes bear one of ``NAMES`` and run the interpreter of their parent, a game's engine runs under some
+    Python; an orphan is handed to init or to a service manager, which is neither. Zombies and other users' processes
+    are not seen.
     """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             name = (folder / "comm").read_text().strip()
-            if name in NAMES.values() and _orphaned(folder):
+            if name in {*NAMES.values(), GAME} and _orphaned(folder, name):
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 found.append(Stray(int(folder.name), f"{name} ({command})"))
     return sorted(found)
 
 
-def _orphaned(process: Path) -> bool:
+def _orphaned(process: Path, name: str) -> bool:
     executable = (process / "exe").readlink()
     parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
     try:
-        return Path(f"/proc/{parent}/exe").readlink() != executable
+        above = Path(f"/proc/{parent}/exe").readlink()
     except OSError:
         return True
+    return not above.name.startswith("python") if name == GAME else above != executable
 
 
 def _name_process(role: Role) -> None:

@@ -45,6 +45,9 @@ class TaskRunner:
         Shape of the picture that the environment shows in ``info["frame"]``, as its own ``frame_shape`` says.
     episode
         Number of the current episode, from 0.
+    answers
+        How often the last observation was told again as the task was late (``reused``), and the task begun anew after
+        it died or froze (``restarted``).
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class TaskRunner:
         self.observation_names = _names(env, "observation", n_observations)
         self.frame_shape: tuple[int, ...] = getattr(env.unwrapped, "frame_shape", ())
         self.episode = -1
+        self.answers = {"reused": 0, "restarted": 0}
         self._over = True
         self._hold_until = 0
         self._last: Outcome
@@ -91,9 +95,14 @@ class TaskRunner:
 
     def _begin(self) -> Outcome:
         observation, info = self._env.reset(seed=self._seed)
-        self._seed, self._over = None, False
+        self._seed = None
+        self._over = info.get("answer") == Answer.RESTARTED
         self.episode += 1
-        return self._tell(observation, 0.0, terminated=False, truncated=False, info=info)
+        return self._tell(observation, 0.0, terminated=False, truncated=self._over, info=info)
+
+    def close(self) -> None:
+        """End the task."""
+        self._env.close()
 
     def hold(self, until_sample: int) -> None:
         """Do not step the task in decisions that close before ``until_sample``."""
@@ -118,6 +127,8 @@ class TaskRunner:
     ) -> Outcome:
         vector, events = self._to_vector(observation), info.get("events", ())
         frame, answer = info.get("frame"), info.get("answer", Answer.FRESH)
+        self.answers["reused"] += answer == Answer.REUSED
+        self.answers["restarted"] += answer == Answer.RESTARTED
         info = {**info, "episode": self.episode}
         self._last = Outcome(vector, reward, terminated, truncated, events, True, info, frame, answer)
         return self._last
