@@ -131,6 +131,7 @@ def _require_events(config: SessionConfig) -> None:
 
 def players(setting: Setting, env: AnyEnv | None = None) -> Players:
     """Build task, encoder, decoder and feedback rule; by default with a task that is never late."""
+    from wetloop.coding.codes import facts_of, refuse_crowding
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
@@ -139,12 +140,9 @@ def players(setting: Setting, env: AnyEnv | None = None) -> Players:
         setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
         task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,
     )  # fmt: skip
-    return Players(
-        task=task,
-        encoder=config.encoder.build(context),
-        decoder=config.decoder.build(context),
-        feedback=config.feedback.build(context),
-    )
+    encoder = config.encoder.build(context)
+    refuse_crowding(config.feedback.most_in_a_second(setting.layout, setting.info), facts_of(encoder), setting.limits)
+    return Players(task, encoder, config.decoder.build(context), config.feedback.build(context))
 
 
 def reflex_code(function: str | None) -> ReflexCode | None:
