@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wetloop.config import SessionConfig
+    from wetloop.config.models import RecordingConfig
     from wetloop.core.guard import PatternTable
     from wetloop.core.layout import Layout
     from wetloop.core.limits import StimLimits
@@ -195,7 +196,7 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     hardware = Devices(engine, source, source, keep_samples=recording.raw_samples)
     rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
     path = recording_path(setting.config)
-    writer = Writer(path, header, raw_samples=recording.raw_samples, compression=recording.compression)
+    writer = Writer(path, header, **_how(recording))
     log = RecordingLog(writer, header.decision_dtype, header.event_names, rig)
     return Stage(rig, engine, log, dict, lambda: None)
 
@@ -211,6 +212,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
     from wetloop.kernels.rings import prepare
+    from wetloop.recording.health import RecorderWatch
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
     config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
@@ -223,20 +225,33 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
             "source": (run_source, (name, setting.played.source, config.seed, setting.table)),
             "engine": (run_engine, (name, _engine_parts(setting))),
             "stimulator": (run_stimulator, (name, config.guard.lease_ms)),
-            "recorder": (run_recorder, (name, NewFile(path, header, recording.raw_samples, recording.compression))),
-        }
+            "recorder": (run_recorder, (name, NewFile(path, header, _how(recording)))),
+        },
+        spared=("recorder",),
     )
     engine = EnginePort(shared.records, shared.rings, shared.operator)
     rate = setting.info.sampling_frequency
     pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
-    log = RemoteLog(shared.decisions, header.event_names, crew, path)
+    watch = RecorderWatch(shared, crew, path, rate, recording)
+    log = RemoteLog(shared.decisions, header.event_names, watch)
 
     def close() -> None:
         crew.join()
         arena.close()
 
-    return Stage(rig, engine, log, lambda: live_facts(shared, crew), close, shared)
+    def facts() -> dict[str, Any]:
+        return live_facts(shared, crew) | {"recorder": watch.facts()}
+
+    return Stage(rig, engine, log, facts, close, shared)
+
+
+def _how(recording: RecordingConfig) -> dict[str, Any]:
+    """Return the options of the writer of a recording."""
+    from wetloop.recording.journal import Safekeeping
+
+    keeping = Safekeeping(recording.journal, recording.keep_journal, recording.reserve_mb)
+    return {"raw_samples": recording.raw_samples, "compression": recording.compression, "safekeeping": keeping}
 
 
 def header_of(setting: Setting, task: TaskRunner) -> Header:

@@ -83,6 +83,7 @@ class Summary:
     guard_state: str
     real_time: dict[str, Any]
     file: str
+    recording_shortfall: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
@@ -185,4 +186,5 @@ def _summary(setting: Setting, stage: Stage, tally: Tally, ended: str, wall_s: f
         guard_state=engine.guard_state,
         real_time=facts,
         file=str(stage.log.path),
+        recording_shortfall=stage.log.shortfall,
     )

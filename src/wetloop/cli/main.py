@@ -12,6 +12,7 @@ from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
+from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
 from wetloop.core.errors import WetloopError
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(replay)
 app.command()(inspect)
+app.command()(recover)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)

@@ -43,8 +43,17 @@ class Log(DecisionLog, Protocol):
     def path(self) -> Path:
         """The file."""
 
+    @property
+    def shortfall(self) -> str:
+        """What the recording will lack, and why; empty where it lacks nothing."""
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""
+
+
+def raw_shortfall(stopped_s: float) -> str:
+    """Say that raw samples ended early, s."""
+    return f"raw samples end at {stopped_s:.1f} s of the rig's clock, for the disk is nearly full; the rest is whole"
 
 
 class DecisionRows:
@@ -92,6 +101,11 @@ class RecordingLog:
     def path(self) -> Path:
         """File of the recording."""
         return self._writer.path
+
+    @property
+    def shortfall(self) -> str:
+        """What the recording will lack, and why."""
+        return "" if self._writer.raw_stopped_s is None else raw_shortfall(self._writer.raw_stopped_s)
 
     def decision(
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int

@@ -16,6 +16,8 @@ from wetloop.kernels.records import BLOCK, COMMAND, FATES, KINDS, PULSE, SPIKE, 
 FORMAT_VERSION = 1
 VERSION_ATTRIBUTE = "wetloop_format_version"
 COMPLETE_ATTRIBUTE = "wetloop_complete"
+RECOVERED_ATTRIBUTE = "wetloop_recovered"
+"""JSON text of a recording that ``wetloop recover`` made: from what, and what is lost."""
 
 UNITS = "units"
 TRIALS = "intervals/trials"

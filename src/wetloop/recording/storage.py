@@ -85,6 +85,11 @@ class Storage:
         self._size_on_disk = self._size
         self._held.clear()
 
+    @property
+    def size_on_disk(self) -> int:
+        """Bytes of the file, without what is held."""
+        return self._size_on_disk
+
     def sync(self) -> None:
         """Push everything committed to the disk."""
         os.fsync(self._fd)

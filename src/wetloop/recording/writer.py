@@ -1,7 +1,8 @@
 """Writes a recording while the session runs: arrays in, batch by batch; nothing else knows HDF5.
 
 Rows are gathered in memory and reach the file at ``flush``. Between two flushes the file on the disk does not
-change: it can be opened at any time, and after the process was killed, as it was at the last flush.
+change: it can be opened at any time, and after the process was killed, as it was at the last flush. The journal
+beside it has every row as soon as it was taken in, and goes when the file is whole.
 """
 
 from __future__ import annotations
@@ -10,23 +11,27 @@ import atexit
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import derive, schema
+from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
+from wetloop.recording.reader import Recording
+from wetloop.recording.space import Space, SpaceGuard
 from wetloop.recording.storage import Storage
 from wetloop.recording.tables import Tables, extend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from wetloop.core.types import Records, Samples
     from wetloop.recording.header import Header
     from wetloop.recording.schema import Table
 
+Opened = TypeVar("Opened")
 MOST_BUFFERED_BYTES = 32 << 20
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {"fletcher32": True},
@@ -39,6 +44,11 @@ class Writer:
     """One recording under way; ends with ``finish`` or ``abort``.
 
     After the first failure the file on the disk is left as it is, and every call raises ``RecordingError``.
+
+    Attributes
+    ----------
+    raw_stopped_sample
+        Where raw samples ended for want of space, sample; -1 where they did not.
     """
 
     def __init__(
@@ -48,6 +58,7 @@ class Writer:
         *,
         raw_samples: bool = False,
         compression: Literal["none", "gzip"] = "none",
+        safekeeping: Safekeeping | None = None,
     ) -> None:
         self._path = Path(path)
         self._header = header
@@ -61,8 +72,12 @@ class Writer:
         self._buffered_bytes = 0
         self._started: set[str] = set()
         self._coverage = derive.Coverage()
-        self._storage = _new_storage(self._path)
+        self.raw_stopped_sample = -1
+        self._safekeeping = safekeeping = safekeeping or Safekeeping()
+        self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
+        self._storage = _new(self._path, Storage)
         self._file = h5py.File(self._storage, "w")
+        self._journal: Journal | NoJournal = NoJournal()
         self._open = True
         atexit.register(self.abort)
         from wetloop.recording.skeleton import write_skeleton
@@ -71,11 +86,35 @@ class Writer:
             write_skeleton(self._file, header, FILTERS["gzip"], FILTERS[compression] if raw_samples else None)
             self._tables = Tables(self._file, header)
             self._commit()
+            if safekeeping.journal != "off":
+                opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
+                self._journal = _new(journal_path(self._path), lambda path: Journal(path, opening, safekeeping.journal))
 
     @property
     def path(self) -> Path:
         """File of the recording."""
         return self._path
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table of the recording."""
+        return tuple(self._dtypes)
+
+    @property
+    def raw_stopped_s(self) -> float | None:
+        """Where raw samples ended for want of space, s of the rig's clock; None where they did not."""
+        stopped = self.raw_stopped_sample
+        return stopped / self._header.info.sampling_frequency if stopped >= 0 else None
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on the disk, those of the journal included."""
+        return self._storage.size_on_disk + self._journal.n_bytes
+
+    @property
+    def acknowledged_sample(self) -> int:
+        """Up to here everything survives a power cut; -1 without a journal."""
+        return self._journal.acknowledged_sample
 
     def append(
         self,
@@ -100,25 +139,62 @@ class Writer:
         if samples is not None and self._raw_samples:
             self._samples.append(samples.copy())
             self._buffered_bytes += samples.nbytes
+            with self._writing():
+                self._journal.samples(samples)
+        if self._buffered_bytes > MOST_BUFFERED_BYTES:
+            self.flush()
+
+    def put(self, table: Table, rows: Records) -> None:
+        """Take in copies of rows of one table, read from another recording; fields that they lack are 0."""
+        self._refuse_unless_open()
+        fitted = np.zeros(len(rows), self._dtypes[table])
+        for name in set(fitted.dtype.names or ()) & set(rows.dtype.names or ()):
+            fitted[name] = rows[name]
+        self._take(table, fitted)
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything taken in so far into the file."""
+        """Bring everything taken in so far to the disk; stop raw samples, then the recording, before it is full."""
         self._refuse_unless_open()
-        with self._writing():
-            self._write_rows()
-            self._commit()
+        self._write()
+        space = self._space.look(self.n_bytes)
+        if space is not Space.AMPLE and self._raw_samples:
+            self._raw_samples = False
+            self.raw_stopped_sample = self._coverage.stop
+        if space is Space.OUT:
+            self._complete({"ended": "disk nearly full"})
+            self._failure = (
+                f"{self._path}: the disk is nearly full ({self._space.free_mb:.0f} MB left): the recording was ended "
+                "and the file is complete up to here; free some space or choose another disk"
+            )
+            raise RecordingError(self._failure)
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write what is left, the derived tables and the summary; mark the file complete and close it."""
-        self.flush()
+    def finish(self, summary: Mapping[str, Any], recovered: Mapping[str, Any] | None = None) -> None:
+        """Write what is left, the derived tables and the summary; mark the file complete and close it.
+
+        ``recovered`` tells of a recording that was made from the remains of another one.
+        """
+        self._refuse_unless_open()
+        if recovered is not None:
+            self._file.attrs[schema.RECOVERED_ATTRIBUTE] = json.dumps(recovered)
+        self._complete(summary)
+
+    def _complete(self, summary: Mapping[str, Any]) -> None:
+        stopped = {} if self.raw_stopped_sample < 0 else {"raw_samples_stopped_at": self.raw_stopped_sample}
+        text = json.dumps({**summary, **stopped}, default=_plain)
+        with self._writing():
+            self._journal.summary(text)
+        self._write()
         with self._writing():
             derive.write_derived(self._file, self._header, self._coverage.spans)
-            self._file[f"{schema.SCRATCH}/summary"][()] = json.dumps(summary, default=_plain)
+            self._file[f"{schema.SCRATCH}/summary"][()] = text
             self._commit()
             self._file.attrs[schema.COMPLETE_ATTRIBUTE] = 1
             self._close()
+        if not self._safekeeping.keep_journal:
+            Recording(self._path).close()
+            self._journal.remove()
 
     def abort(self) -> None:
         """Write what is left and close, without the derived tables; never raises, and may be called again."""
@@ -136,6 +212,15 @@ class Writer:
             raise RecordingError(f"a pulse names a pattern outside the table of {n_patterns} patterns")
         self._rows[table].append(rows.copy())
         self._buffered_bytes += rows.nbytes
+        with self._writing():
+            self._journal.rows(table.path, rows)
+
+    def _write(self) -> None:
+        """Bring everything to the disk: first the journal, which a torn file can be made from."""
+        with self._writing():
+            self._journal.sync()
+            self._write_rows()
+            self._commit()
 
     def _write_rows(self) -> None:
         for table, batches in self._rows.items():
@@ -172,6 +257,7 @@ class Writer:
             self._failure = (
                 f"{self._path}: writing failed and the recording stops here: {error}. "
                 "What was flushed before is still in the file; free some space or choose another disk"
+                f"{self._remedy()}"
             )
             self._let_go()
             if isinstance(error, Exception):
@@ -194,15 +280,20 @@ class Writer:
         atexit.unregister(self.abort)
         self._file.close()
         self._storage.close()
+        self._journal.close()
+
+    def _remedy(self) -> str:
+        path = journal_path(self._path)
+        return f", then run: wetloop recover {self._path}" if path.exists() else ""
 
     def _refuse_unless_open(self) -> None:
         if not self._open:
             raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
 
 
-def _new_storage(path: Path) -> Storage:
+def _new(path: Path, make: Callable[[Path], Opened]) -> Opened:
     try:
-        return Storage(path)
+        return make(path)
     except FileExistsError as error:
         raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
     except OSError as error:
