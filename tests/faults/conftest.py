@@ -64,9 +64,7 @@ def truth():
 
         _check_rows(read, n_acknowledged)
 
-    return SimpleNamespace(
-        recording=check_recording, journal=check_journal, acknowledged_batches=_acknowledged_batches
-    )
+    return SimpleNamespace(recording=check_recording, journal=check_journal, acknowledged_batches=_acknowledged_batches)
 
 
 @pytest.fixture
@@ -83,10 +81,10 @@ def child():
 
 @pytest.fixture
 def read_damaged(child):
-    """Recover every recording in a folder; return what was found of each by its name."""
+    """Read all recordings in a folder and recover some; return what was found of each by its name."""
 
-    def run(folder):
-        told = [json.loads(line) for line in child("read_damaged", folder).splitlines()]
+    def run(folder, every):
+        told = [json.loads(line) for line in child("read_damaged", folder, every).splitlines()]
         return {report["file"]: report for report in told}
 
     return run

@@ -1,12 +1,11 @@
 """Whatever happens to one of the two files, the other one brings the session back, and no damage crashes the reader."""
 
-import shutil
-
 import numpy as np
 
 from wetloop.recording.journal import journal_path
+from wetloop.recording.recover import recover
 
-FLIPS = 40
+FLIPS = 32
 
 
 def lay_out(folder, name, nwb, journal):
@@ -24,20 +23,23 @@ def flipped(data, rng):
     return bytes(damaged)
 
 
-def check(reports, folder, truth, n_acknowledged):
-    """See that every recording came back with all that was acknowledged."""
-    for name, report in reports.items():
-        assert not report["crashed"] or journal_path(folder / name).exists()
-        if not report["crashed"]:
-            truth.recording((folder / name).with_suffix(".recovered"), n_acknowledged)
+def check(reports, folder, truth, n_batches):
+    """See that all rows are there, of each recording, and that those recovered hold what was recorded."""
+    recovered = sorted(folder.glob("*.recovered"))
+    assert recovered
+    for path in recovered:
+        truth.recording(path, n_batches)
+    spikes = [report["rows"]["events/detected_spikes"] for report in reports.values() if not report["crashed"]]
+    assert min(spikes) >= 200 * n_batches
 
 
 def test_a_recording_cut_at_every_percent_comes_back_from_its_journal(unfinished, truth, read_damaged, tmp_path):
     nwb, journal = unfinished.after
     for percent in range(100):
         lay_out(tmp_path, f"{percent:02}", nwb[: len(nwb) * percent // 100], journal)
-    reports = read_damaged(tmp_path)
+    reports = read_damaged(tmp_path, 20)
     assert len(reports) == 100
+    assert not any(report["crashed"] for report in reports.values())
     check(reports, tmp_path, truth, 16)
 
 
@@ -45,30 +47,28 @@ def test_a_journal_cut_at_any_place_leaves_what_the_file_has(unfinished, truth, 
     nwb, journal = unfinished.before
     for percent in range(0, 100, 5):
         lay_out(tmp_path, f"{percent:02}", nwb, journal[: len(journal) * percent // 100])
-    check(read_damaged(tmp_path), tmp_path, truth, unfinished.n_acknowledged)
+    check(read_damaged(tmp_path, 5), tmp_path, truth, unfinished.n_acknowledged)
 
 
 def test_flipped_bits_in_the_recording_are_healed_from_the_journal(unfinished, truth, read_damaged, tmp_path):
     nwb, journal = unfinished.after
     for seed in range(FLIPS):
         lay_out(tmp_path, f"{seed:02}", flipped(nwb, np.random.default_rng(seed)), journal)
-    check(read_damaged(tmp_path), tmp_path, truth, 16)
+    check(read_damaged(tmp_path, 8), tmp_path, truth, 16)
 
 
-def test_flipped_bits_without_a_journal_are_refused_or_healed_but_never_crash(unfinished, read_damaged, tmp_path):
+def test_flipped_bits_without_a_journal_lose_rows_but_never_the_reader(unfinished, read_damaged, tmp_path):
     nwb, _ = unfinished.after
     for seed in range(FLIPS):
         (tmp_path / f"{seed:02}.nwb").write_bytes(flipped(nwb, np.random.default_rng(seed)))
-    reports = read_damaged(tmp_path)
-    assert all(report["crashed"] or report["rows"] is not None or report["faults"] for report in reports.values())
-    assert sum(not report["crashed"] and report["rows"] is not None for report in reports.values()) > FLIPS // 2
+    reports = read_damaged(tmp_path, FLIPS)
+    assert len(reports) == FLIPS
+    assert sum(bool(report.get("rows")) for report in reports.values()) > FLIPS // 2
 
 
 def test_a_lost_recording_comes_back_from_its_journal_alone(unfinished, truth, tmp_path):
-    from wetloop.recording.recover import recover
-
     path = tmp_path / "gone.nwb"
     journal_path(path).write_bytes(unfinished.after[1])
     report = recover(path)
     truth.recording(report.recovered, 16)
-    shutil.rmtree(tmp_path)
+    assert not path.exists()

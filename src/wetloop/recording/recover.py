@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wetloop.core.errors import RecordingError
+from wetloop.core.errors import RecordingError, WetloopError
 from wetloop.recording import schema
 from wetloop.recording.header import header_from_documents
 from wetloop.recording.journal import ROWS, SAMPLES, journal_path, rows_in, samples_in
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from wetloop.core.types import Records
+    from wetloop.recording.header import Header
+    from wetloop.recording.journal import Opening
     from wetloop.recording.survey import Survey
 
 RAW = -1
@@ -107,7 +109,7 @@ def rebuild(
 ) -> RecoverReport:
     """Write ``into`` from the remains of ``path``, each table from the source that has most of it."""
     opening = next(source.opening for source in sources if source.opening is not None)
-    header = header_from_documents(opening.documents)
+    header = _header(opening, path)
     rate_hz = header.info.sampling_frequency
     raw = any(source.sample_bytes for source in sources)
     writer = Writer(into, header, raw_samples=raw, compression=opening.compression)
@@ -130,6 +132,15 @@ def rebuild(
     mark = report.to_dict() | {"when": datetime.now(UTC).isoformat(timespec="seconds")}
     writer.finish(json.loads(summary) if summary else {"ended": "recovered"}, recovered=mark)
     return report
+
+
+def _header(opening: Opening, path: Path) -> Header:
+    try:
+        return header_from_documents(opening.documents)
+    except (KeyError, ValueError, TypeError, WetloopError) as error:
+        raise RecordingError(
+            f"{path}: nothing can be recovered, for the description of the session is damaged: {error!r}"
+        ) from error
 
 
 class Loss(NamedTuple):

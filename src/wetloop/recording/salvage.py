@@ -6,6 +6,7 @@ Damaged HDF5 can crash or hang the library that reads it, so this runs in a proc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 """What h5py raises for damage."""
-PATIENCE_S = 120.0
+PATIENCE_S = 30.0
 SLOWEST_MB_S = 5.0
 """A library that reads more slowly than this hangs."""
 ROWS_AT_ONCE = 1 << 16
@@ -145,15 +146,14 @@ class _Salvage:
 
     def extract(self, into: Path) -> list[str]:
         """Write all that is readable, and return what is not, in words."""
-        journal = Journal(into, self._opening, "all")
-        for table in TABLES:
-            self._table(journal, table)
-        if self._opening.raw_samples:
-            self._samples(journal)
-        if self._file.attrs[schema.COMPLETE_ATTRIBUTE]:
-            journal.summary(self._summary)
-        journal.sync()
-        journal.close()
+        with contextlib.closing(Journal(into, self._opening, "all")) as journal:
+            for table in TABLES:
+                self._table(journal, table)
+            if self._opening.raw_samples:
+                self._samples(journal)
+            if self._file.attrs[schema.COMPLETE_ATTRIBUTE]:
+                journal.summary(self._summary)
+            journal.sync()
         return self._faults
 
     def _table(self, journal: Journal, table: schema.Table) -> None:
