@@ -84,7 +84,7 @@ class RecordingConfig(_Section):
     """Also keep the raw samples of rigs that deliver them."""
     compression: Literal["none", "gzip"] = "none"
     """Compression of raw samples: gzip halves them for 4 % of a core at 64 channels; tables are always compressed."""
-    journal: Literal["off", "tables", "all"] = "tables"
+    journal: Literal["none", "tables", "all"] = "tables"
     """What is written to a journal as well, on the disk each second: wetloop recover rebuilds the recording from it."""
     keep_journal: bool = False
     """Keep the journal when the recording is complete; otherwise it stays only where something failed."""

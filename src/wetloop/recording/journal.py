@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wetloop.recording.header import Header
     from wetloop.recording.schema import Table
 
-Mode: TypeAlias = Literal["off", "tables", "all"]
+Mode: TypeAlias = Literal["none", "tables", "all"]
 
 FORMAT_VERSION = 1
 MARK = b"\x89WLJ"
@@ -57,7 +57,7 @@ class Safekeeping(NamedTuple):
     when the file is whole. ``reserve_mb``: space to leave on the disk, MB; None for no guard.
     """
 
-    journal: Mode = "off"
+    journal: Mode = "none"
     keep_journal: bool = False
     reserve_mb: float | None = None
 

@@ -11,7 +11,7 @@ import atexit
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -21,17 +21,16 @@ from wetloop.recording import derive, schema
 from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
 from wetloop.recording.reader import Recording
 from wetloop.recording.space import Space, SpaceGuard
-from wetloop.recording.storage import Storage
+from wetloop.recording.storage import Storage, create
 from wetloop.recording.tables import Tables, extend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from wetloop.core.types import Records, Samples
     from wetloop.recording.header import Header
     from wetloop.recording.schema import Table
 
-Opened = TypeVar("Opened")
 MOST_BUFFERED_BYTES = 32 << 20
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {"fletcher32": True},
@@ -75,7 +74,7 @@ class Writer:
         self.raw_stopped_sample = -1
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
         self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
-        self._storage = _new(self._path, Storage)
+        self._storage = create(self._path, Storage)
         self._file = h5py.File(self._storage, "w")
         self._journal: Journal | NoJournal = NoJournal()
         self._open = True
@@ -86,9 +85,11 @@ class Writer:
             write_skeleton(self._file, header, FILTERS["gzip"], FILTERS[compression] if raw_samples else None)
             self._tables = Tables(self._file, header)
             self._commit()
-            if safekeeping.journal != "off":
+            if safekeeping.journal != "none":
                 opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
-                self._journal = _new(journal_path(self._path), lambda path: Journal(path, opening, safekeeping.journal))
+                self._journal = create(
+                    journal_path(self._path), lambda path: Journal(path, opening, safekeeping.journal)
+                )
 
     @property
     def path(self) -> Path:
@@ -289,15 +290,6 @@ class Writer:
     def _refuse_unless_open(self) -> None:
         if not self._open:
             raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
-
-
-def _new(path: Path, make: Callable[[Path], Opened]) -> Opened:
-    try:
-        return make(path)
-    except FileExistsError as error:
-        raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
-    except OSError as error:
-        raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error
 
 
 def _plain(value: Any) -> Any:
