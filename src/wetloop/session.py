@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.core.errors import WetloopError
 from wetloop.kernels.jit import compiled
 from wetloop.recording.tally import LONG_RALLY, Tally
@@ -16,11 +16,12 @@ from wetloop.recording.tally import LONG_RALLY, Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from wetloop.assembly import Players, Setting, Stage
+    from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.rig import Rig
     from wetloop.recording.log import DecisionLog
+    from wetloop.stages import Stage
 
 PROGRESS_S = 0.1
 
@@ -88,6 +89,7 @@ class Summary:
     decoder_fitted: bool
     real_time: dict[str, Any]
     file: str
+    recording_shortfall: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
@@ -127,9 +129,9 @@ def run_session(
     task = own_task(setting.played.task, config.decision_ms, real_time=not accelerated)
     with assembly.players(setting, task) as players:
         if accelerated:
-            stage = assembly.stepped_stage(setting, source, players.task)
+            stage = stages.stepped_stage(setting, source, players.task)
         else:
-            stage = assembly.live_stage(setting, players.task)
+            stage = stages.live_stage(setting, players.task)
         return _play(Performance(setting, stage, players), on_progress, stop)
 
 
@@ -211,4 +213,5 @@ def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) 
         decoder_fitted=setting.played.decoder.fitted(),
         real_time=facts,
         file=str(stage.log.path),
+        recording_shortfall=stage.log.shortfall,
     )
