@@ -64,6 +64,7 @@ class Progress(NamedTuple):
 class Summary:
     """What a session was; durations in s, pulses counted by kind and fate.
 
+    ``episodes`` counts those that ended, ``reward`` is the sum of all; rallies are told of tasks that report hits.
     ``task`` counts the answers of a task in its own process that came late or never.
     """
 
@@ -76,7 +77,9 @@ class Summary:
     decisions: int
     late_decisions: int
     events: dict[str, int]
-    rallies: int
+    episodes: int
+    reward: float
+    rallies: int | None
     mean_rally_length: float | None
     aces_percent: float | None
     long_rallies_percent: float | None
@@ -185,7 +188,9 @@ def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threa
 
 def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) -> Summary:
     setting, stage, players = performance
-    facts, engine, lengths = stage.facts(), stage.engine, tally.rally_lengths
+    facts, engine, event_names = stage.facts(), stage.engine, setting.played.task.event_names()
+    rallied = "hit" in event_names
+    lengths = tally.rally_lengths if rallied else []
 
     def percent(condition: Callable[[int], bool]) -> float | None:
         return 100 * sum(map(condition, lengths)) / len(lengths) if lengths else None
@@ -199,8 +204,10 @@ def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) 
         wall_s=wall_s,
         decisions=tally.decisions,
         late_decisions=tally.late_decisions,
-        events={name: tally.events[name] for name in setting.played.task.event_names()},
-        rallies=len(lengths),
+        events={name: tally.events[name] for name in event_names},
+        episodes=tally.episodes,
+        reward=tally.reward,
+        rallies=len(lengths) if rallied else None,
         mean_rally_length=sum(lengths) / len(lengths) if lengths else None,
         aces_percent=percent(lambda hits: hits == 0),
         long_rallies_percent=percent(lambda hits: hits > LONG_RALLY),
