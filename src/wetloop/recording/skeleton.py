@@ -52,6 +52,8 @@ def write_skeleton(
     NWBHDF5IO(file=file, mode="w").write(nwb)
     for table in (schema.SPIKES, schema.PULSES):
         file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
+    for axis in "xy":
+        file[schema.ELECTRODES][f"rel_{axis}"].attrs["description"] = f"Position of the contact along {axis}, um."
     file.attrs[schema.VERSION_ATTRIBUTE] = schema.FORMAT_VERSION
     file.attrs[schema.COMPLETE_ATTRIBUTE] = 0
 
@@ -171,7 +173,7 @@ class _Skeleton:
         info = self._header.info
         return ElectricalSeries(
             name=leaf(schema.RAW),
-            description="Samples as the rig delivered them; loop_timing names those that it lost.",
+            description="Samples as the rig delivered them; channel_conversion is in uV per bit. loop_timing names what it lost.",
             data=make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
             electrodes=self._nwb.create_electrode_table_region(list(range(info.n_channels)), "All channels."),
             conversion=1e-6,
