@@ -173,7 +173,7 @@ class _Skeleton:
         info = self._header.info
         return ElectricalSeries(
             name=leaf(schema.RAW),
-            description="Samples as the rig delivered them; channel_conversion is in uV per bit. loop_timing names what it lost.",
+            description="Samples as the rig delivered them, channel_conversion in uV per bit; loop_timing tells gaps.",
             data=make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
             electrodes=self._nwb.create_electrode_table_region(list(range(info.n_channels)), "All channels."),
             conversion=1e-6,

@@ -15,6 +15,7 @@ import numpy as np
 from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 from wetloop.recording.export import require_free, whole
+from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,9 +36,10 @@ def write_spikes_only(
     ConfigError
         Where the file exists and is not to be replaced, or cannot be written.
     RecordingError
-        Where the recording is damaged.
+        Where the file is no recording, or damaged.
     """
-    require_free([out], replace=replace)
+    with Recording(path):
+        require_free([out], replace=replace)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole(out) as part, h5py.File(path, "r") as source:
         with h5py.File(part, "w") as copy:
