@@ -102,7 +102,7 @@ def assert_pulses(stimulation, opened):
 
 
 def test_spikeinterface_sorting_has_every_spike(opened, file):
-    from spikeinterface.extractors import NwbSortingExtractor
+    from spikeinterface.extractors.nwbextractors import NwbSortingExtractor
 
     sorting = NwbSortingExtractor(str(file), sampling_frequency=RATE_HZ, t_start=0.0)
     assert sorting.get_num_units() == 64
@@ -113,7 +113,7 @@ def test_spikeinterface_sorting_has_every_spike(opened, file):
 
 
 def test_spikeinterface_recording_has_every_sample(opened, played):
-    from spikeinterface.extractors import NwbRecordingExtractor
+    from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
     recording = NwbRecordingExtractor(str(played))
     assert recording.get_sampling_frequency() == RATE_HZ
@@ -232,7 +232,8 @@ WITHOUT = {
 def stated(dataset):
     """What a dataset says of its unit, in words."""
     told = [dataset.attrs.get(name, "") for name in ("unit", "units", "description")]
-    return {word.strip(",.;:()") for text in told for word in str(text).split()} | {str(told[0])}
+    words = {word.strip(",;:()").removesuffix(".") for text in told for word in str(text).split()}
+    return words | {word.lower() for word in words} | {str(told[0])}
 
 
 def without_unit(path):
