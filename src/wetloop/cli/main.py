@@ -16,6 +16,7 @@ from wetloop.cli.export import export
 from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
+from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
 from wetloop.core.errors import WetloopError
@@ -38,6 +39,7 @@ app.command()(inspect)
 app.command()(export)
 app.command()(compare)
 app.command("fit-decoder")(fit_decoder)
+app.command()(recover)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)

@@ -8,6 +8,7 @@ import numpy as np
 
 from wetloop.kernels.records import FATES, KINDS
 from wetloop.recording import schema
+from wetloop.recording.journal import journal_path
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def describe(path: Path) -> dict[str, Any]:
             "file": str(path),
             "size_bytes": recording.path.stat().st_size,
             "complete": recording.complete,
+            "journal": _journal(path),
+            "recovered": recording.recovered,
             **{name: recording.header[name] for name in TOLD},
             "rig": _rig(recording),
             "duration_s": duration_s,
@@ -42,6 +45,12 @@ def describe(path: Path) -> dict[str, Any]:
             "operator_commands": recording.n_rows(schema.COMMANDS),
             "summary": recording.summary,
         }
+
+
+def _journal(path: Path) -> str | None:
+    """Return what to do about a journal that lies beside the recording."""
+    beside = journal_path(path)
+    return f"{beside} (if the session is over: wetloop recover {path})" if beside.exists() else None
 
 
 def _rig(recording: Recording) -> dict[str, Any]:
