@@ -87,6 +87,21 @@ def test_pynwb_shows_what_was_played(opened, file):
         assert_pulses(nwb.events["stimulation"], opened)
 
 
+def test_whoever_was_in_the_dish_stands_in_the_file(tmp_path):
+    from nwbinspector import inspect_nwbfile
+    from pynwb import NWBHDF5IO
+
+    told = ["culture_id=d/3", "species=Rattus norvegicus", "days_in_vitro=21", "cell_line=E18 cortex", "operator=Ada"]
+    settings = [*(f"subject.{each}" for each in told), "duration=1", f"recording.folder={tmp_path}"]
+    file = run_session(parse_config("", "test.yaml", settings), accelerated=True).file
+    with NWBHDF5IO(file, "r") as io:
+        nwb = io.read()
+        assert (nwb.subject.subject_id, nwb.subject.species) == ("d-3", "Rattus norvegicus")
+        assert (nwb.subject.age, nwb.experimenter) == ("P21D", ("Ada",))
+        assert "E18 cortex" in nwb.subject.description
+    assert [m.message for m in inspect_nwbfile(nwbfile_path=file) if "ubject" in m.message] == []
+
+
 def assert_pulses(stimulation, opened):
     """Every pulse stands there with its time, electrodes, parameters and fate."""
     pulses = opened.pulses
@@ -230,10 +245,10 @@ WITHOUT = {
 
 
 def stated(dataset):
-    """What a dataset says of its unit, in words."""
+    """Return what a dataset says of its unit, in words."""
     told = [dataset.attrs.get(name, "") for name in ("unit", "units", "description")]
-    words = {word.strip(",;:()").removesuffix(".") for text in told for word in str(text).split()}
-    return words | {word.lower() for word in words} | {str(told[0])}
+    words = {word.strip(",;:()") for text in told for word in str(text).lower().split()}
+    return words | {word.removesuffix(".") for word in words}
 
 
 def without_unit(path):
@@ -242,7 +257,7 @@ def without_unit(path):
 
     def visit(name, node):
         numeric = isinstance(node, h5py.Dataset) and node.dtype.kind in "iuf"
-        if numeric and name.rpartition("/")[2] not in WITHOUT and not stated(node) & set(UNITS):
+        if numeric and name.rpartition("/")[2] not in WITHOUT and not stated(node) & {unit.lower() for unit in UNITS}:
             found.append(name)
 
     with h5py.File(path) as plain:

@@ -59,3 +59,13 @@ class Runs:
         """Yield the rows ``n_rows`` at a time."""
         for start in range(0, len(self), n_rows):
             yield self.cut(start, start + n_rows)
+
+
+def rows_of(key: slice, n_rows: int, name: str) -> tuple[int, int]:
+    """Return the first row and the end that a slice of rows takes; ``name`` is what is sliced."""
+    if any(isinstance(edge, float) for edge in (key.start, key.stop)):
+        raise TypeError(f"slices of {name} are row numbers; by time in s it is .between(start_s, stop_s)")
+    if key.step not in {None, 1}:
+        raise ValueError(f"slices of {name} take every row; of .numpy() any step can be taken")
+    start, stop, _ = key.indices(n_rows)
+    return start, max(start, stop)

@@ -12,6 +12,7 @@ import numpy as np
 from wetloop.core.extras import from_extra
 from wetloop.recording import schema
 from wetloop.recording.derive import Coverage
+from wetloop.recording.runs import rows_of
 from wetloop.recording.timeline import ROWS_AT_ONCE, sample_at
 
 if TYPE_CHECKING:
@@ -118,10 +119,10 @@ class SampleView:
         return self._stop - self._start
 
     def __getitem__(self, key: slice) -> SampleView:
-        if not isinstance(key, slice) or key.step not in {None, 1} or isinstance(key.start or key.stop, float):
-            raise TypeError("samples are taken by slices of row numbers; by time in s it is .between(start_s, stop_s)")
-        start, stop, _ = key.indices(len(self))
-        return self._like(self._start + start, self._start + max(start, stop))
+        if not isinstance(key, slice):
+            raise TypeError("samples are taken by slices of row numbers; of .numpy() single ones can be taken")
+        start, stop = rows_of(key, len(self), "samples")
+        return self._like(self._start + start, self._start + stop)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, *, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.numpy(), dtype, copy=copy)

@@ -9,7 +9,7 @@ import numpy as np
 
 from wetloop.recording.flat import data_frame
 from wetloop.recording.markup import as_html, as_text
-from wetloop.recording.runs import Runs
+from wetloop.recording.runs import Runs, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,7 +143,7 @@ class TableView:
         if isinstance(key, list):
             return self._like(self._runs, [self._field(name) for name in key])
         if isinstance(key, slice):
-            return self._like(self._runs.cut(*self._row_numbers(key)))
+            return self._like(self._runs.cut(*rows_of(key, len(self), self.name)))
         row = range(len(self))[key]
         return self._like(self._runs.cut(row, row + 1)).numpy()[0]
 
@@ -157,15 +157,6 @@ class TableView:
         if name not in self._fields:
             raise KeyError(f"{self.name} has no column {name!r}, but {', '.join(self._fields)}")
         return self._fields[name]
-
-    def _row_numbers(self, key: slice) -> tuple[int, int]:
-        given = [edge for edge in (key.start, key.stop) if edge is not None]
-        if any(isinstance(edge, float) for edge in given):
-            raise TypeError(f"slices of {self.name} are row numbers; by time in s it is .between(start_s, stop_s)")
-        if key.step not in {None, 1}:
-            raise ValueError(f"slices of {self.name} take every row; of .numpy() any step can be taken")
-        start, stop, _ = key.indices(len(self))
-        return start, stop
 
     def _like(self, runs: Runs, fields: Sequence[Field] | None = None) -> TableView:
         return TableView(self.name, fields or list(self._fields.values()), self._timeline, runs)
