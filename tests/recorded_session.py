@@ -53,7 +53,7 @@ def make_header() -> Header:
         n_actions=1,
         n_observations=3,
         condition="stimulus",
-        subject={"subject_id": "dish-3", "species": "Homo sapiens"},
+        subject={"culture_id": "dish-3", "species": "Homo sapiens"},
     )
 
 

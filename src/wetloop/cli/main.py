@@ -12,6 +12,7 @@ from wetloop.cli.compare import compare
 from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.encode_preview import encode_preview
+from wetloop.cli.export import export
 from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(replay)
 app.command()(inspect)
+app.command()(export)
 app.command()(compare)
 app.command("fit-decoder")(fit_decoder)
 app.command()(recover)

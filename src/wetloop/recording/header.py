@@ -54,7 +54,7 @@ class Header:
     decoder_fitted
         Whether the decoder had been fitted to recorded data.
     subject
-        NWB fields of the culture: ``subject_id``, ``species``, ``description``, ``age``, ...
+        What is known of the culture, by the names of the configuration's section: ``culture_id``, ``species``, ...
     reflex_source
         Text of the reflex's file (of the function, for an entry point); empty where there was no reflex.
     frame_shape
@@ -78,7 +78,7 @@ class Header:
     n_actions: int
     n_observations: int
     condition: str = "closed_loop"
-    subject: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    subject: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
     reflex_source: str = ""
     frame_shape: tuple[int, int] = (0, 0)
     decoder_fitted: bool = False

@@ -129,7 +129,21 @@ class Recording:
 
     def column(self, table: schema.Table, name: str) -> npt.NDArray[Any]:
         """Return one column of a table, as it stands in the file."""
-        return self._values(f"{table.path}/{name}")
+        return self.values(f"{table.path}/{name}")
+
+    def values(self, where: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Return rows of a dataset, by its path inside the file; all of them by default."""
+        if not self._file:
+            raise RecordingError(f"{self.path}: the recording has been closed: open it again to read more of it")
+        try:
+            values: npt.NDArray[Any] = self._file[where][start:stop]
+        except OSError as error:
+            raise RecordingError(f"{self.path}: {where} is damaged and cannot be read ({error})") from error
+        return values
+
+    def has(self, where: str) -> bool:
+        """Tell whether there is such a path inside the file."""
+        return where in self._file
 
     def extent(self) -> tuple[int, int]:
         """Return the first sample and the end of what was recorded, from the first and the last block."""
@@ -162,8 +176,8 @@ class Recording:
     def decisions(self) -> Records:
         """Return all decisions with their actions and observations, dtype ``decision_dtype``."""
         rows = self._rows(schema.DECISIONS, self.decision_dtype)
-        rows["action"] = self._values(f"{schema.ACTION}/data")
-        rows["observation"] = self._values(f"{schema.OBSERVATION}/data")
+        rows["action"] = self.values(f"{schema.ACTION}/data")
+        rows["observation"] = self.values(f"{schema.OBSERVATION}/data")
         return rows
 
     def pulse_parameters(self) -> Records:
@@ -215,21 +229,14 @@ class Recording:
     def _rows(self, table: schema.Table, dtype: np.dtype[np.void]) -> Records:
 
         def read(where: str) -> npt.NDArray[Any]:  # an older recording lacks newer columns
-            return self._values(where) if where in self._file else np.zeros(1)
+            return self.values(where) if where in self._file else np.zeros(1)
 
         return read_rows(read, table, dtype, self.n_rows(table))
 
     def _ragged(self, where: str) -> list[npt.NDArray[Any]]:
         """Return each row's run of values."""
-        ends = self._values(f"{where}_index").astype(np.int64)
-        return np.split(self._values(where), ends)[:-1]
-
-    def _values(self, where: str) -> npt.NDArray[Any]:
-        try:
-            values: npt.NDArray[Any] = self._file[where][:]
-        except OSError as error:
-            raise RecordingError(f"{self.path}: {where} is damaged and cannot be read ({error})") from error
-        return values
+        ends = self.values(f"{where}_index").astype(np.int64)
+        return np.split(self.values(where), ends)[:-1]
 
     def _document(self, name: str) -> str:
         text: str = self._file[f"{schema.SCRATCH}/{name}"].asstr()[()]

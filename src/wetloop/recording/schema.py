@@ -22,6 +22,7 @@ RECOVERED_ATTRIBUTE = "wetloop_recovered"
 UNITS = "units"
 TRIALS = "intervals/trials"
 EPOCHS = "intervals/epochs"
+ELECTRODES = "general/extracellular_ephys/electrodes"
 RAW = "acquisition/ElectricalSeries"
 OBSERVATION = "processing/behavior/game_state"
 ACTION = "processing/behavior/decoder"
@@ -172,7 +173,7 @@ DECISIONS = Table(
         Column("truncated", "u1", "1 where an episode was cut short.", "truncated"),
         Column("answer", "u1", f"Where the observation comes from: {_enum(Answer)}.", "answer", added=True),
         Column("events", "<u4", "Bit mask of what happened: {events}.", "events"),
-        Column("reward", "<f8", "Reward of the task, arbitrary units.", "reward"),
+        Column("reward", "<f8", "Reward of the task, a.u. (arbitrary units).", "reward"),
         Column("lateness_us", "<f4", "How late the decision was on the host's clock, us.", "lateness_us"),
     ),
     2048,

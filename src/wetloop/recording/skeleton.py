@@ -1,4 +1,4 @@
-"""Makes a new recording: valid NWB with empty tables. Only this and ``columns`` use pynwb."""
+"""Makes a new recording: valid NWB with empty tables. Only this, ``columns`` and ``subject`` use pynwb."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hdmf.common import DynamicTable, DynamicTableRegion, VectorData, VectorInde
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.ecephys import ElectricalSeries
 from pynwb.event import TimestampVectorData
-from pynwb.file import Subject
 from pynwb.image import ImageSeries
 from pynwb.misc import Units
 
@@ -18,6 +17,7 @@ from wetloop.recording import schema
 from wetloop.recording.columns import FEW_ROWS, Columns, leaf
 from wetloop.recording.header import documents, parameters
 from wetloop.recording.schema import Column
+from wetloop.recording.subject import lab_of, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +52,8 @@ def write_skeleton(
     NWBHDF5IO(file=file, mode="w").write(nwb)
     for table in (schema.SPIKES, schema.PULSES):
         file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
+    for axis in "xy":
+        file[schema.ELECTRODES][f"rel_{axis}"].attrs["description"] = f"Position of the contact along {axis}, um."
     file.attrs[schema.VERSION_ATTRIBUTE] = schema.FORMAT_VERSION
     file.attrs[schema.COMPLETE_ATTRIBUTE] = 0
 
@@ -171,7 +173,7 @@ class _Skeleton:
         info = self._header.info
         return ElectricalSeries(
             name=leaf(schema.RAW),
-            description="Samples as the rig delivered them; loop_timing names those that it lost.",
+            description="Samples as the rig delivered them, channel_conversion in uV per bit; loop_timing tells gaps.",
             data=make.grows("i2", max(1, round(info.sampling_frequency / 10)), (info.n_channels,)),
             electrodes=self._nwb.create_electrode_table_region(list(range(info.n_channels)), "All channels."),
             conversion=1e-6,
@@ -224,12 +226,6 @@ class _Skeleton:
 
 
 def _new_file(header: Header) -> NWBFile:
-    culture = {
-        "subject_id": "culture",
-        "description": "Culture in vitro on a microelectrode array, or its simulation.",
-        "age": "P0D/",
-        "sex": "U",
-    }
     return NWBFile(
         session_description=header.description,
         identifier=header.identifier,
@@ -238,7 +234,8 @@ def _new_file(header: Header) -> NWBFile:
         experiment_description=f"Closed loop with a culture of neurons; condition {header.condition}.",
         notes="Configuration, rig, layout, limits, patterns and summary: JSON in scratch.",
         was_generated_by=[[name, version] for name, version in header.versions.items()],
-        subject=Subject(**(culture | dict(header.subject))),
+        subject=subject_of(header.subject),
+        **lab_of(header.subject),
     )
 
 
