@@ -52,7 +52,9 @@ THREE = CombinedConfig(
 
 
 def previewed(encoder, task=None, text=LAYOUT, seconds=0.5):
-    config = parse_config(text, "x.yaml").model_copy(update={"encoder": encoder, "task": task or PongConfig()})
+    config = parse_config(text, "x.yaml", ["feedback=none"]).model_copy(
+        update={"encoder": encoder, "task": task or PongConfig()}
+    )
     return play(describe(config)[0], seconds)
 
 
