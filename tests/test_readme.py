@@ -26,14 +26,14 @@ def fresh_copy(tmp_path):
 @pytest.mark.timeout(900)
 def test_every_block_of_the_readme_runs_in_order(fresh_copy):
     blocks = BLOCK.findall((fresh_copy / "README.md").read_text(encoding="utf-8"))
-    assert [kind for kind, _ in blocks] == ["sh", "sh", "python", "python"]
+    assert [kind for kind, _ in blocks] == ["sh", "sh", "sh", "python", "python", "sh"]
     said = ""
     for kind, text in blocks:
         command = ["sh", "-euc", text] if kind == "sh" else [".venv/bin/python", "-c", text]
         done = subprocess.run(command, cwd=fresh_copy, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         said += done.stdout
-    for words in ("mean rally length", "x real time", "cannot react", "hits per rally", "silent"):
+    for words in ("mean rally length", "x real time", "cannot react", "missed_shot", "hits per rally", "zero_spikes"):
         assert words in said
     assert len(list((fresh_copy / "recordings").glob("pong-stimulus-*.nwb"))) >= 2
 
