@@ -109,8 +109,10 @@ class Part(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part as ranges of rows, and as samples [start, stop). Blocks tell which rows belong to it: a row is written with
-    the block in which it was decided or became known, which may lie after the sample that it is about.
+    """A part as ranges of rows, and as samples [start, stop).
+
+    Blocks tell which rows belong to it: a row is written with the block in which it was decided or became known, which
+    may lie after the sample that it is about.
     """
 
     start_sample: int
@@ -130,11 +132,15 @@ def section_of(rows: Rows, part: Part, sampling_frequency: float) -> Section:
         Where there is none.
     """
     starts, stops = rows.decisions["start_sample"], rows.decisions["stop_sample"]
+    if part == Part() and not len(starts):
+        return Section(0, 0, range(0), *(range(len(table)) for table in (rows.blocks, rows.spikes, rows.pulses)))
     start = -math.inf if part.start_s is None else part.start_s * sampling_frequency
     stop = math.inf if part.stop_s is None else part.stop_s * sampling_frequency
     inside = np.flatnonzero((starts >= start) & (stops <= stop))
     if not len(inside):
-        extent = f"{starts[0] / sampling_frequency:g} to {stops[-1] / sampling_frequency:g} s" if len(starts) else "none"
+        extent = (
+            f"{starts[0] / sampling_frequency:g} to {stops[-1] / sampling_frequency:g} s" if len(starts) else "none"
+        )
         raise ConfigError(f"there is no decision in this part; on the rig's clock there are those of {extent}")
     first, last = int(inside[0]), int(inside[-1])
     ends = rows.blocks["start_sample"] + rows.blocks["n_samples"]
@@ -191,7 +197,7 @@ class Comparison:
         self.spikes.add(self._engine.recorded_spikes.take())
         self._blocks.add(self._engine.recorded_blocks.take())
         if self._on_progress is not None:
-            self._on_progress(self.decisions / self._section.decisions.stop)
+            self._on_progress(self.decisions / max(1, self._section.decisions.stop))
 
     def finish(self) -> list[str]:
         """Return every difference found, as sentences; none if the replay agrees."""
@@ -212,16 +218,16 @@ class Comparison:
         """Name the spikes on which the file's two tables disagree: one of the two was altered."""
         told, rate = [], self._recording.info.sampling_frequency
         spikes = self._recorded.spikes
-        for channel, samples in enumerate(self._recording.unit_spikes()):
+        for channel, peaks in enumerate(self._recording.unit_spikes()):
             table = self._inside(spikes["sample_index"][spikes["channel_index"] == channel])
-            units = self._inside(samples)
+            units = self._inside(peaks)
             for name, more, less in (("detected_spikes", table, units), ("units", units, table)):
                 told += [
                     f"spike on channel {channel} at {sample / rate:.5f} s (sample {sample}) stands in {name} only"
                     for sample in np.setdiff1d(more, less).tolist()
                 ]
-        more = len(told) - MOST_DIFFERENCES
-        return told[:MOST_DIFFERENCES] + ([f"{more} more spikes stand in one table only"] if more > 0 else [])
+        n_more = len(told) - MOST_DIFFERENCES
+        return told[:MOST_DIFFERENCES] + ([f"{n_more} more spikes stand in one table only"] if n_more > 0 else [])
 
     def _inside(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the peaks in the section; before the first decision and after the last one nothing is cut off."""
