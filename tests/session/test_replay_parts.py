@@ -132,7 +132,7 @@ def test_the_command_line_plays_and_verifies_parts(recorded, altered, capsys):
     assert main(arguments) == 1
     said = capsys.readouterr().out
     assert "Replay DIFFERS" in said
-    assert "replayed from s" in said
+    assert "what comes before the part was replayed, too, but not compared" in said
     assert main(["replay", str(recorded), "--with", "x.yaml", "--speed", "1"]) == 2
 
 

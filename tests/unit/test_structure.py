@@ -138,6 +138,7 @@ def test_a_hostile_file_is_refused_before_it_is_read(hostile, examiner, change, 
 def test_trust_lets_a_link_be_followed(hostile, examiner):
     path = hostile(link_to_another_file)
     assert examiner.examine(path, trusted=True)["complete"]
+    assert main(["inspect", str(path), "--trust", "--json"]) == 0
     with Recording(path, trusted=True) as recording:
         assert recording.trusted
 
@@ -147,6 +148,24 @@ def test_a_group_within_itself_is_walked_once(hostile, examiner):
         file["scratch/more"] = file["scratch"]
 
     assert examiner.examine(hostile(tie))["complete"]
+
+
+def test_bitshuffle_needs_no_plugin_folder(copied, examiner):
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    with h5py.File(copied, "a") as file:
+        values = np.arange(10_000)
+        file.create_dataset("scratch/more", data=values, chunks=(1000,), **hdf5plugin.Bitshuffle(cname="lz4"))
+    assert examiner.examine(copied)["complete"]
+
+
+def test_damage_is_found_in_data_that_the_overview_does_not_need(copied, examiner):
+    with h5py.File(copied) as file:
+        chunk = file["events/stimulation/voice"].id.get_chunk_info(0)
+    data = bytearray(copied.read_bytes())
+    data[chunk.byte_offset + chunk.size // 2] ^= 4
+    copied.write_bytes(data)
+    with pytest.raises(RecordingError, match=r"damaged, cannot be read: events/stimulation/voice$"):
+        examiner.examine(copied)
 
 
 def test_an_intact_recording_is_described(intact, examiner):

@@ -5,37 +5,28 @@ from typing import Annotated, Any
 
 import typer
 
+NOTE = "Engine, decoder and task have a state: what comes before the part was replayed, too, but not compared."
+VERIFY = typer.Option("--verify", help="Check that replaying gives the same decisions; the default for a whole file.")
+WITH = typer.Option("--with", metavar="CONFIG", help="Decide by this configuration and compare.")
+RENDER = typer.Option(metavar="OUT", help="Make a film (.mp4, .gif) or a still (.png): the game beside its spikes.")
+FROM = typer.Option("--from", metavar="S", help="Start of the part, or moment of the still, s.")
+TO = typer.Option("--to", metavar="S", help="End of the part, s; makes a still a sheet of six.")
+SPEED = typer.Option(min=0.01, max=1000, help="Rig time per time of the film or of the clock; 1 is real time.")
+TRUST = typer.Option("--trust", help="Follow links out of the file, and import the modules that it names.")
+
 
 def replay(  # noqa: PLR0913  (typer: one parameter per option)
     file: Annotated[Path, typer.Argument(help="Recording (NWB).")],
     *,
-    verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Check that replaying gives the same decisions; the default for a whole file."),
-    ] = False,
-    other: Annotated[
-        Path | None,
-        typer.Option("--with", metavar="CONFIG", help="Decide by this configuration and compare."),
-    ] = None,
-    render: Annotated[
-        Path | None,
-        typer.Option(metavar="OUT", help="Make a film (.mp4, .gif) or a still (.png): the game beside its spikes."),
-    ] = None,
-    start_s: Annotated[
-        float | None, typer.Option("--from", metavar="S", help="Start of the part, or moment of the still, s.")
-    ] = None,
-    stop_s: Annotated[
-        float | None, typer.Option("--to", metavar="S", help="End of the part, s; makes a still a sheet of six.")
-    ] = None,
-    speed: Annotated[
-        float | None,
-        typer.Option(min=0.01, max=1000, help="Rig time per time of the film or of the clock; 1 is real time."),
-    ] = None,
+    verify: Annotated[bool, VERIFY] = False,
+    other: Annotated[Path | None, WITH] = None,
+    render: Annotated[Path | None, RENDER] = None,
+    start_s: Annotated[float | None, FROM] = None,
+    stop_s: Annotated[float | None, TO] = None,
+    speed: Annotated[float | None, SPEED] = None,
     fps: Annotated[float, typer.Option(min=1, max=100, help="Pictures per second of the film.")] = 25.0,
     force: Annotated[bool, typer.Option("--force", help="Replace a film or still that exists.")] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Follow links out of the file, and import the modules that it names.")
-    ] = False,
+    trust: Annotated[bool, TRUST] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")] = False,
 ) -> None:
@@ -63,7 +54,7 @@ def replay(  # noqa: PLR0913  (typer: one parameter per option)
     else:
         found = _verified(file, cut, speed, trust=trust, quiet=quiet)
         title = "Replay agrees" if found["agrees"] else "Replay DIFFERS"
-    _print(found, title, json=json, quiet=quiet)
+    _print(found, title, NOTE if verify and partial else "", json=json, quiet=quiet)
     raise typer.Exit(0 if found.get("agrees", True) else 1)
 
 
@@ -124,7 +115,7 @@ def _compared(file: Path, other: Path, *, trust: bool) -> dict[str, Any]:
     return compare(file, load_config(other), trusted=trust).to_dict()
 
 
-def _print(report: dict[str, Any], title: str, *, json: bool, quiet: bool) -> None:
+def _print(report: dict[str, Any], title: str, note: str, *, json: bool, quiet: bool) -> None:
     from wetloop.cli.output import echo_json, show
     from wetloop.cli.render import facts
 
@@ -133,4 +124,4 @@ def _print(report: dict[str, Any], title: str, *, json: bool, quiet: bool) -> No
     elif not quiet:
         listed = {name: report[name] for name in report if isinstance(report[name], list | tuple)}
         single = {name.replace("_", " "): value for name, value in report.items() if name not in listed}
-        show(facts(title, single), *(line for lines in listed.values() for line in lines))
+        show(facts(title, single), *(line for lines in listed.values() for line in lines), *filter(None, [note]))
