@@ -11,8 +11,8 @@ ablation               kept                                      gone
 
 ``shuffled_channels`` keeps the population rate and each channel's mean (Okun et al., J. Neurosci. 32, 2012);
 ``shuffled_time`` shifts whole trains against each other, and wraps them around (Grün, J. Neurophysiol. 101, 2009;
-Stella et al., eNeuro 9, 2022, compare the alternatives). Exchanging the intervals of a train would keep less: a burst is
-their order.
+Stella et al., eNeuro 9, 2022, compare the alternatives). Exchanging the intervals of a train would keep less: a burst
+is their order.
 """
 
 from __future__ import annotations
