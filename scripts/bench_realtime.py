@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.config import parse_config
 from wetloop.core.errors import RigError
 from wetloop.core.types import Block, Kind, Priority, Timing, Update, VoiceSetting
@@ -110,7 +110,7 @@ def play(seconds: float, settings: list[str], disturb=None, *, marker: bool = Tr
         players = assembly.players(setting)
         if marker:
             players = replace(players, encoder=Marker(setting.table))
-        stage, stop = assembly.live_stage(setting, players.task), threading.Event()
+        stage, stop = stages.live_stage(setting, players.task), threading.Event()
         try:
             stage.rig.warm_up()
             watcher = Deliveries(stage.shared)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.config import parse_config
 from wetloop.kernels.records import BLOCK, PULSE, SPIKE
 from wetloop.recording.writer import Writer
@@ -31,7 +31,7 @@ MEGABYTE = 1e6
 
 def header(settings: list[str]):
     setting, _ = assembly.describe(parse_config("", "bench", settings))
-    return assembly.header_of(setting, assembly.players(setting).task)
+    return stages.header_of(setting, assembly.players(setting).task)
 
 
 def noise() -> np.ndarray:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from wetloop import __version__
 from wetloop.conditions import applied
-from wetloop.core.clock import Unpaced
 from wetloop.core.errors import ConfigError
 from wetloop.core.guard import StimGuard
 from wetloop.core.plugin import BuildContext
-from wetloop.core.protocols import Stimulator
 from wetloop.registry import find_reflex, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wetloop.config import SessionConfig
     from wetloop.core.guard import PatternTable
     from wetloop.core.layout import Layout
@@ -29,18 +20,12 @@ if TYPE_CHECKING:
     from wetloop.core.protocols import Decoder, Encoder, FeedbackRule, Source
     from wetloop.core.types import Records, RigInfo
     from wetloop.engine.build import EngineParts
-    from wetloop.engine.engine import Engine, EnginePort
+    from wetloop.engine.engine import Engine
     from wetloop.engine.feed import ReplayedEngine
-    from wetloop.engine.live import Shared
     from wetloop.engine.reflex import ReflexCode
-    from wetloop.engine.rig import Plan, Rig
-    from wetloop.kernels.rings import Ring
-    from wetloop.recording.header import Header
-    from wetloop.recording.log import Log
+    from wetloop.engine.rig import Plan
     from wetloop.tasks.isolation import AnyEnv
     from wetloop.tasks.runner import TaskRunner
-
-PACKAGES = ("numpy", "scipy", "numba", "h5py", "pynwb", "gymnasium")
 
 
 @dataclass(frozen=True)
@@ -131,6 +116,7 @@ def _require_events(config: SessionConfig) -> None:
 
 def players(setting: Setting, env: AnyEnv | None = None) -> Players:
     """Build task, encoder, decoder and feedback rule; by default with a task that is never late."""
+    from wetloop.coding.codes import facts_of, refuse_crowding
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
@@ -139,12 +125,9 @@ def players(setting: Setting, env: AnyEnv | None = None) -> Players:
         setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
         task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,
     )  # fmt: skip
-    return Players(
-        task=task,
-        encoder=config.encoder.build(context),
-        decoder=config.decoder.build(context),
-        feedback=config.feedback.build(context),
-    )
+    encoder = config.encoder.build(context)
+    refuse_crowding(config.feedback.most_in_a_second(setting.layout, setting.info), facts_of(encoder), setting.limits)
+    return Players(task, encoder, config.decoder.build(context), config.feedback.build(context))
 
 
 def reflex_code(function: str | None) -> ReflexCode | None:
@@ -162,7 +145,7 @@ def engine_of(setting: Setting) -> Engine:
     from wetloop.engine.build import new_engine, new_rings
     from wetloop.engine.engine import Engine
 
-    parts = _engine_parts(setting)
+    parts = engine_parts(setting)
     return parts.connected(Engine(new_engine(parts), new_rings()))
 
 
@@ -171,11 +154,12 @@ def replayed_engine_of(setting: Setting, operator_commands: Records) -> Replayed
     from wetloop.engine.build import new_engine, new_rings
     from wetloop.engine.feed import ReplayedEngine
 
-    parts = _engine_parts(setting)
+    parts = engine_parts(setting)
     return parts.connected(ReplayedEngine(new_engine(parts), new_rings(), operator_commands))
 
 
-def _engine_parts(setting: Setting) -> EngineParts:
+def engine_parts(setting: Setting) -> EngineParts:
+    """Return what an engine is built from, in this process or another."""
     from wetloop.engine.build import EngineParts, ReflexParts, Safety
     from wetloop.engine.reflex import Wiring
 
@@ -185,135 +169,3 @@ def _engine_parts(setting: Setting) -> EngineParts:
         reflex = ReflexParts(setting.reflex, Wiring(info.n_channels, info.frame_samples, patterns, config.parameters))
     safety = Safety(setting.limits, setting.config.guard.trip_refused_per_s or 0)
     return EngineParts(info, setting.table, safety, setting.config.detection, reflex, setting.config.exclusion)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where a session plays: the rig, the engine behind it, and who takes notes.
-
-    ``facts`` tells what real time needed and got; ``close`` ends what was started; ``shared`` holds the arrays of a
-    real-time session, for observers.
-    """
-
-    rig: Rig
-    engine: EnginePort
-    log: Log
-    facts: Callable[[], dict[str, Any]]
-    close: Callable[[], None]
-    shared: Shared | None = None
-
-
-def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
-    """Build a stage in this process, where rig and engine advance together as fast as they go."""
-    from wetloop.engine.live import FRAMES_HELD
-    from wetloop.engine.rig import Devices, Rig
-    from wetloop.kernels.rings import RECORDER, new_ring
-    from wetloop.recording.log import ROWS, RecordingLog
-    from wetloop.recording.writer import Writer
-
-    if not isinstance(source, Stimulator):
-        raise ConfigError(f"source {source.info.name} cannot stimulate: choose a source that is also a stimulator")
-    engine, recording, header = engine_of(setting), setting.config.recording, header_of(setting, task)
-    hardware = Devices(engine, source, source, keep_samples=recording.raw_samples)
-    rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
-    path = recording_path(setting.config)
-    writer = Writer(path, header, raw_samples=recording.raw_samples, compression=recording.compression)
-    decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
-    frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
-    log = RecordingLog(writer, decisions, frames, header.event_names, rig)
-    return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
-
-
-def live_stage(setting: Setting, task: TaskRunner) -> Stage:
-    """Build a stage of several processes, where the rig keeps the time."""
-    from wetloop.engine.arena import Arena
-    from wetloop.engine.crew import Crew
-    from wetloop.engine.engine import EnginePort
-    from wetloop.engine.live import READERS, Shared, shared_spec
-    from wetloop.engine.overrun import Overruns
-    from wetloop.engine.remote import LiveHardware, LivePace, live_facts
-    from wetloop.engine.rig import Rig
-    from wetloop.engine.roles import run_engine, run_source, run_stimulator
-    from wetloop.kernels.rings import prepare
-    from wetloop.recording.process import NewFile, RemoteLog, run_recorder
-
-    config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
-    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype, header.frame_dtype))
-    for ring, readers in READERS.items():
-        prepare(arena.ring(ring), *readers)
-    shared, name, recording = Shared.of(arena), arena.name, config.recording
-    crew = Crew(
-        {
-            "source": (run_source, (name, setting.played.source, config.seed, setting.table)),
-            "engine": (run_engine, (name, _engine_parts(setting))),
-            "stimulator": (run_stimulator, (name, config.guard.lease_ms)),
-            "recorder": (run_recorder, (name, NewFile(path, header, recording.raw_samples, recording.compression))),
-        }
-    )
-    engine = EnginePort(shared.records, shared.rings, shared.operator)
-    rate = setting.info.sampling_frequency
-    pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
-    rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
-    log = _with_camera(RemoteLog(shared.decisions, header.event_names, crew, path), setting, task, shared.frames)
-
-    def close() -> None:
-        crew.join()
-        arena.close()
-
-    return Stage(rig, engine, log, lambda: live_facts(shared, crew), close, shared)
-
-
-def _with_camera(log: Log, setting: Setting, task: TaskRunner, frames: Ring) -> Log:
-    """Return a log that also keeps pictures of the game, where they are asked for."""
-    from wetloop.recording.frames import Camera, FramesLog
-
-    recording = setting.config.recording
-    if recording.frames == "none":
-        return log
-    return FramesLog(log, Camera(task.picture, frames, setting.info.sampling_frequency, recording.frame_rate_hz))
-
-
-def header_of(setting: Setting, task: TaskRunner) -> Header:
-    """Return all that a recording holds before the first block."""
-    from wetloop.recording.header import Header
-
-    config = setting.config
-    if config.recording.frames != "none" and not task.shows_pictures:
-        raise ConfigError(
-            f"task {setting.played.task.kind} shows no picture that could be recorded: set recording.frames to none"
-        )
-    return Header(
-        identifier=str(uuid.uuid4()),
-        session_start=datetime.now(UTC),
-        description=f"{setting.played.task.kind} on {setting.info.name}, condition {config.condition}",
-        config_json=config.model_dump_json(),
-        seed=config.seed,
-        versions={"wetloop": __version__, "python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        info=setting.info,
-        layout=setting.layout,
-        table=setting.table,
-        limits=setting.limits,
-        decision_samples=setting.plan.decision,
-        event_names=setting.played.task.event_names(),
-        action_names=task.action_names,
-        observation_names=task.observation_names,
-        n_actions=task.n_actions,
-        n_observations=task.n_observations,
-        condition=config.condition,
-        decoder_fitted=setting.played.decoder.fitted(),
-        subject=config.subject.model_dump(exclude_none=True),
-        reflex_source="" if setting.reflex is None else setting.reflex.text,
-        frame_shape=config.recording.frame_shape,
-    )
-
-
-def recording_path(config: SessionConfig) -> Path:
-    """Return the path of a new recording; its folder is made."""
-    folder = Path(config.recording.folder).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = config.recording.name or f"{config.task.kind}-{config.condition}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    path, n = folder / f"{stem}.nwb", 1
-    while path.exists() and config.recording.name is None:
-        n += 1
-        path = folder / f"{stem}-{n}.nwb"
-    return path

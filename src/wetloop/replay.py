@@ -126,7 +126,7 @@ def verify(
             from_s=section.start_sample / rate,
             to_s=section.stop_sample / rate,
             replayed_from_s=recording.extent()[0] / rate,
-            decisions=len(section.decisions),
+            decisions=comparison.n_decisions,
             pulses=comparison.pulses.n_compared,
             spikes=comparison.spikes.n_compared,
             detection_rerun=recording.samples is not None,

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.core.errors import WetloopError
 from wetloop.kernels.jit import compiled
 from wetloop.recording.tally import LONG_RALLY, Tally
@@ -16,11 +16,12 @@ from wetloop.recording.tally import LONG_RALLY, Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from wetloop.assembly import Players, Setting, Stage
+    from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.rig import Rig
     from wetloop.recording.log import DecisionLog
+    from wetloop.stages import Stage
 
 PROGRESS_S = 0.1
 
@@ -63,6 +64,7 @@ class Progress(NamedTuple):
 class Summary:
     """What a session was; durations in s, pulses counted by kind and fate.
 
+    ``episodes`` counts those that ended, ``reward`` is the sum of all; rallies are told of tasks that report hits.
     ``task`` counts the answers of a task in its own process that came late or never.
     """
 
@@ -75,7 +77,9 @@ class Summary:
     decisions: int
     late_decisions: int
     events: dict[str, int]
-    rallies: int
+    episodes: int
+    reward: float
+    rallies: int | None
     mean_rally_length: float | None
     aces_percent: float | None
     long_rallies_percent: float | None
@@ -88,6 +92,7 @@ class Summary:
     decoder_fitted: bool
     real_time: dict[str, Any]
     file: str
+    recording_shortfall: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
@@ -127,9 +132,9 @@ def run_session(
     task = own_task(setting.played.task, config.decision_ms, real_time=not accelerated)
     with assembly.players(setting, task) as players:
         if accelerated:
-            stage = assembly.stepped_stage(setting, source, players.task)
+            stage = stages.stepped_stage(setting, source, players.task)
         else:
-            stage = assembly.live_stage(setting, players.task)
+            stage = stages.live_stage(setting, players.task)
         return _play(Performance(setting, stage, players), on_progress, stop)
 
 
@@ -183,7 +188,9 @@ def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threa
 
 def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) -> Summary:
     setting, stage, players = performance
-    facts, engine, lengths = stage.facts(), stage.engine, tally.rally_lengths
+    facts, engine, event_names = stage.facts(), stage.engine, setting.played.task.event_names()
+    rallied = "hit" in event_names
+    lengths = tally.rally_lengths if rallied else []
 
     def percent(condition: Callable[[int], bool]) -> float | None:
         return 100 * sum(map(condition, lengths)) / len(lengths) if lengths else None
@@ -197,8 +204,10 @@ def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) 
         wall_s=wall_s,
         decisions=tally.decisions,
         late_decisions=tally.late_decisions,
-        events={name: tally.events[name] for name in setting.played.task.event_names()},
-        rallies=len(lengths),
+        events={name: tally.events[name] for name in event_names},
+        episodes=tally.episodes,
+        reward=tally.reward,
+        rallies=len(lengths) if rallied else None,
         mean_rally_length=sum(lengths) / len(lengths) if lengths else None,
         aces_percent=percent(lambda hits: hits == 0),
         long_rallies_percent=percent(lambda hits: hits > LONG_RALLY),
@@ -211,4 +220,5 @@ def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) 
         decoder_fitted=setting.played.decoder.fitted(),
         real_time=facts,
         file=str(stage.log.path),
+        recording_shortfall=stage.log.shortfall,
     )

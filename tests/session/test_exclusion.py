@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.config import parse_config
 from wetloop.core.errors import ConfigError
 from wetloop.core.layout import grid_probe
@@ -90,7 +90,7 @@ def answered(tmp_path):
         setting = assembly.setting_on(source.info, config)
         players = assembly.players(setting)
         watched = Watched(players.decoder)
-        stage = assembly.stepped_stage(setting, source, players.task)
+        stage = stages.stepped_stage(setting, source, players.task)
         with stage.rig:
             Session(stage.rig, replace(players, decoder=watched), stage.log).run(400, Event())
         stage.log.finish({})

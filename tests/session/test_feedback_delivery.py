@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 from scipy import stats
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.config import parse_config
 from wetloop.core.types import Kind
 from wetloop.kernels.records import DELIVERED, FATES
@@ -60,7 +60,7 @@ def scripted(tmp_path):
         setting, source = assembly.describe(config)
         task = TaskRunner(Scripted(script), 1)
         players = assembly.Players(task, *(getattr(assembly.players(setting), p) for p in PARTS))
-        stage = assembly.stepped_stage(setting, source, task)
+        stage = stages.stepped_stage(setting, source, task)
         with stage.rig:
             Session(stage.rig, players, stage.log).run(decisions, Event())
         stage.log.finish({})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wetloop import assembly
+from wetloop import assembly, stages
 from wetloop.analysis.draw import HELD, KIND_COLOURS, SPIKE
 from wetloop.analysis.film import Cut, render
 from wetloop.analysis.pictures import RecordedPictures, ReplayedPictures, pictures_of
@@ -100,7 +100,7 @@ def test_a_task_without_a_picture_is_refused(tmp_path):
     setting, _ = assembly.describe(settings_of(tmp_path, *FRAMES))
     blind = TaskRunner(Pong(render_mode=None), seed=1)
     with pytest.raises(ConfigError, match=r"pong shows no picture .* recording\.frames to none"):
-        assembly.header_of(setting, blind)
+        stages.header_of(setting, blind)
 
 
 def test_the_task_played_again_shows_the_recorded_game(plain):

@@ -174,7 +174,7 @@ def test_disk_space_is_counted_in_minutes_of_the_session(free_bytes, bytes_per_s
     check = doctor_session.disk_space(free_bytes, bytes_per_s, 600.0)
     assert check.level == level
     if level == "pass":
-        assert "33.33 min of this session, which lasts 10" in check.value
+        assert "33 min of this session, which lasts 10" in check.value
 
 
 class Rig:

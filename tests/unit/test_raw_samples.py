@@ -14,8 +14,7 @@ from wetloop.kernels.checksum import fletcher32
 from wetloop.kernels.records import SPIKE
 from wetloop.kernels.rings import ENGINE, new_ring
 from wetloop.recording.process import MARGIN, PacketReader
-from wetloop.recording.raw import RawSamples
-from wetloop.recording.writer import FILTERS
+from wetloop.recording.raw import FILTERS, RawSamples
 
 RNG = np.random.default_rng(1)
 N, CHANNELS = 25, 4

@@ -164,7 +164,7 @@ def test_damage_is_found_in_data_that_the_overview_does_not_need(copied, examine
     data = bytearray(copied.read_bytes())
     data[chunk.byte_offset + chunk.size // 2] ^= 4
     copied.write_bytes(data)
-    with pytest.raises(RecordingError, match=r"damaged, cannot be read: events/stimulation/voice$"):
+    with pytest.raises(RecordingError, match=r"damaged, cannot be read: events/stimulation/voice\."):
         examiner.examine(copied)
 
 

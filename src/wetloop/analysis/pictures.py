@@ -60,7 +60,7 @@ class ReplayedPictures:
         _ = stop_sample
         if self._at < decision:
             self._at, task = next(step for step in self._game if step[0] >= decision)
-            picture = task.picture()
+            picture = task.picture(drawn=True)
             self._shot = None if picture is None else Shot(picture, picture.shape[1] / picture.shape[0])
         return self._shot
 

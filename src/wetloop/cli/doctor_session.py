@@ -111,7 +111,7 @@ def disk_space(free_bytes: float, bytes_per_s: float, duration_s: float) -> Chec
     sessions = free_bytes / bytes_per_s / duration_s
     return judged(
         "disk space",
-        f"{free}: {free_bytes / bytes_per_s / 60:.4g} min of this session, which lasts {duration_s / 60:.4g}",
+        f"{free}: {free_bytes / bytes_per_s / 60:,.0f} min of this session, which lasts {duration_s / 60:.4g}",
         good=sessions >= PLENTY,
         remedy="make room, or record to another disk with --folder or recording.folder",
         otherwise="warn" if sessions >= 1 else "fail",

@@ -15,6 +15,7 @@ from wetloop.cli.encode_preview import encode_preview
 from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
 from wetloop.cli.new_config import new_config
+from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
 from wetloop.core.errors import WetloopError
@@ -36,6 +37,7 @@ app.command()(replay)
 app.command()(inspect)
 app.command()(compare)
 app.command("fit-decoder")(fit_decoder)
+app.command()(recover)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)

@@ -54,10 +54,7 @@ def pulses_table(pulses: Mapping[str, Mapping[str, int]]) -> Table:
 
 def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "condition", f"{summary['condition']} on {summary['source']}"
-    yield "rallies", summary["rallies"]
-    yield "mean rally length", _number(summary["mean_rally_length"], "hits")
-    yield "aces", _number(summary["aces_percent"], "%")
-    yield "long rallies", _number(summary["long_rallies_percent"], "%")
+    yield from _game_facts(summary)
     yield "events", summary["events"]
     if summary.get("decoder_fitted"):
         yield "decoder fitted", True
@@ -72,6 +69,18 @@ def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "rig time", _number(summary["duration_s"], "s")
     if summary["wall_s"]:
         yield "speed", f"{summary['duration_s'] / summary['wall_s']:.3g} x real time"
+
+
+def _game_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield rallies where the task has them, else episodes and reward."""
+    if summary["rallies"] is None:
+        yield "episodes ended", summary["episodes"]
+        yield "reward", f"{summary['reward']:.4g}"
+        return
+    yield "rallies", summary["rallies"]
+    yield "mean rally length", _number(summary["mean_rally_length"], "hits")
+    yield "aces", _number(summary["aces_percent"], "%")
+    yield "long rallies", _number(summary["long_rallies_percent"], "%")
 
 
 def _real_time_facts(real_time: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

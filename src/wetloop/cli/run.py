@@ -73,6 +73,8 @@ def _session(settings: "SessionConfig", *, accelerated: bool, json: bool, quiet:
         echo_json(result)
     else:
         show(*summary_view(result))
+    if summary.recording_shortfall:
+        raise RecordingError(f"{summary.file}: {summary.recording_shortfall}")
     lost = ", ".join(f"{n} {name}" for name, n in summary.dropped.items() if n and name in RECORDED)
     if lost:
         raise RecordingError(f"{summary.file} is incomplete: there was no room for {lost}; the session itself is whole")

@@ -29,8 +29,8 @@ STEPS_S = 0.3
 class Expected(NamedTuple):
     """Stimulation of one kind per minute; a pulse on eight electrodes counts eight, charge is of one phase.
 
-    Typical is the mean under random play. At most is the fastest train that was seen, going on for a whole
-    minute within the guard's limits.
+    Typical is the mean under random play. At most is the fastest train of each voice that was seen, all of them going
+    on for a whole minute within the guard's limits.
     """
 
     kind: str
@@ -41,15 +41,21 @@ class Expected(NamedTuple):
     most_nc_on_one_electrode: float
 
 
+class _Most(NamedTuple):
+    """A train going on for a minute: pulses and charge over all its electrodes, charge on one of them."""
+
+    pulses: float = 0.0
+    nc: float = 0.0
+    nc_on_one_electrode: float = 0.0
+
+
 @dataclass
 class _Count:
-    """Pulses and charge of one kind over all electrodes, and its fastest train per minute."""
+    """Pulses and charge of one kind over all electrodes, and the fastest train of each voice."""
 
     pulses: float = 0.0
     charge_nc: float = 0.0
-    most_pulses: float = 0.0
-    most_nc: float = 0.0
-    most_nc_on_one_electrode: float = 0.0
+    fastest: dict[int, _Most] = field(default_factory=dict)
 
     def add(self, setting: VoiceSetting, stop_sample: int, table: PatternTable, minute_samples: float) -> None:
         """Count a train up to ``stop_sample``; ``minute_samples`` is the number of samples in a minute."""
@@ -59,10 +65,9 @@ class _Count:
         n = channels * max(0, stop_sample - setting.start_sample) / setting.period_samples
         self.pulses += n
         self.charge_nc += n * charge_nc
-        fastest = minute_samples / setting.period_samples
-        self.most_pulses = max(self.most_pulses, fastest * channels)
-        self.most_nc = max(self.most_nc, fastest * channels * charge_nc)
-        self.most_nc_on_one_electrode = max(self.most_nc_on_one_electrode, fastest * charge_nc)
+        rate = minute_samples / setting.period_samples
+        most = _Most(rate * channels, rate * channels * charge_nc, rate * charge_nc)
+        self.fastest[setting.voice] = max(most, self.fastest.get(setting.voice, _Most()))
 
 
 @dataclass
@@ -123,12 +128,14 @@ def _programs(setting: Setting, parts: Players, n_decisions: int) -> Iterator[St
 
 
 def _row(kind: Kind, count: _Count, limits: StimLimits) -> Expected:
-    share = min(1.0, 60 * limits.max_array_rate_hz / count.most_pulses)
+    trains = count.fastest.values()
+    most_pulses, most_nc = sum(most.pulses for most in trains), sum(most.nc for most in trains)
+    share = min(1.0, 60 * limits.max_array_rate_hz / most_pulses)
     return Expected(
         kind.name.lower(),
         count.pulses / MINUTES,
         count.charge_nc / MINUTES,
-        share * count.most_pulses,
-        share * count.most_nc,
-        min(count.most_nc_on_one_electrode, limits.max_charge_nc_per_min),
+        share * most_pulses,
+        share * most_nc,
+        min(max(most.nc_on_one_electrode for most in trains), limits.max_charge_nc_per_min),
     )

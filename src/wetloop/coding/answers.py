@@ -6,6 +6,7 @@ Amplitudes exist twice: the rig's unit decides which is used. Rates, durations a
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -90,6 +91,16 @@ class _Regular(PredictableConfig, _Pulsed):
         """Return what is to be prepared: one pattern."""
         return {name: Pattern(_pulse(self, phase_us, unit), self.channels(layout))}
 
+    def most_in_a_second(self, layout: Layout, info: RigInfo) -> float:
+        """Return the pulses of the full train that fall into one second, over all electrodes."""
+        train = self.played(info, None)
+        pulses = math.ceil(min(train.n_samples, info.sampling_frequency) / train.period_samples)
+        return pulses * len(self.channels(layout))
+
+    def played(self, info: RigInfo, magnitude: float | None) -> Train:
+        """Return the train that a magnitude earns."""
+        raise NotImplementedError
+
     def _counted(self, pulses: int, rate_hz: float, sampling_frequency: float) -> Train:
         """Return the train of so many pulses; it ends an interval after the last, where the next one would be."""
         period = sampling_frequency / rate_hz
@@ -101,8 +112,9 @@ class PredictableAnswer(_Regular):
 
     train: Literal["predictable"] = "predictable"
 
-    def played(self, info: RigInfo, _magnitude: float | None) -> Train:
+    def played(self, info: RigInfo, magnitude: float | None) -> Train:
         """Return the train, always the same."""
+        _ = magnitude
         if self.pulses is not None:
             return self._counted(self.pulses, self.rate_hz, info.sampling_frequency)
         return Train(Timing.REGULAR, info.sampling_frequency / self.rate_hz, info.samples(self.duration_ms))
@@ -163,6 +175,10 @@ class RandomAnswer(RandomConfig, _Pulsed):
         """Return the train; its times and sites are drawn when it is played."""
         return Train(Timing.POISSON, info.sampling_frequency / self.rate_hz, info.samples(1000 * self.duration_s))
 
+    def most_in_a_second(self, _layout: Layout, _info: RigInfo) -> float:
+        """Return the mean number of pulses in one second: by chance there may be more."""
+        return self.rate_hz
+
 
 class SilentAnswer(_Section):
     """No pulse: the task pauses."""
@@ -177,6 +193,10 @@ class SilentAnswer(_Section):
     def patterns(self, _name: str, _layout: Layout, _phase_us: float, _unit: str) -> dict[str, Pattern]:
         """Return nothing to prepare."""
         return {}
+
+    def most_in_a_second(self, _layout: Layout, _info: RigInfo) -> float:
+        """Return nothing."""
+        return 0.0
 
     def played(self, info: RigInfo, _magnitude: float | None) -> Train:
         """Return a train without pulses, as long as the pause."""

@@ -14,7 +14,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.kernels.state import CHARGE_BINS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from wetloop.core.limits import StimLimits
     from wetloop.core.plugin import BuildContext
@@ -127,6 +127,28 @@ def refuse_excess(codes: Sequence[CodeFacts], context: BuildContext) -> None:
     faults += _array_faults(codes, context.limits)
     if faults:
         raise ConfigError("encoder: its largest rates exceed the stimulation limits:\n  " + "\n  ".join(faults))
+
+
+def refuse_crowding(answers: Mapping[str, float], codes: Sequence[CodeFacts], limits: StimLimits) -> None:
+    """Refuse feedback for which the encoder leaves no room: the guard would cut its trains short.
+
+    Parameters
+    ----------
+    answers
+        Pulses that each answer may put into one second, by event; a pulse on two electrodes counts two.
+    codes
+        What the encoder shows meanwhile. Its pulses give way, but those of the second before still count.
+    limits
+        Those in effect.
+    """
+    room = limits.max_array_rate_hz - sum(code.most_in_a_second for code in codes)
+    for event, pulses in answers.items():
+        if pulses > room:
+            raise ConfigError(
+                f"feedback: the answer to {event} puts up to {pulses:g} pulses into one second, over all electrodes, "
+                f"but the array's limit of {limits.max_array_rate_hz:g} Hz leaves {max(0, room):g} beside the encoder: "
+                "use fewer electrodes or pulses for it, or lower the encoder's max_total_hz"
+            )
 
 
 def _electrode_faults(code: CodeFacts, context: BuildContext) -> Iterator[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wetloop.core.guard import Pattern
     from wetloop.core.layout import Layout
     from wetloop.core.plugin import BuildContext
+    from wetloop.core.types import RigInfo
 
 
 class AnsweringConfig(FeedbackConfig):
@@ -41,6 +42,9 @@ class AnsweringConfig(FeedbackConfig):
         for rank in self.ranks():
             made |= rank.answer.patterns(rank.name, layout, self.phase_us, unit)
         return made
+
+    def most_in_a_second(self, layout: Layout, info: RigInfo) -> dict[str, float]:
+        return {rank.event: rank.answer.most_in_a_second(layout, info) for rank in self.ranks()}
 
 
 def ranked(events: dict[str, Answer]) -> tuple[Rank, ...]:

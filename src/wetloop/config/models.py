@@ -95,6 +95,16 @@ class RecordingConfig(_Section):
     """Height and width of the pictures, pixels."""
     frame_rate_hz: float = Field(10.0, gt=0, le=1000, allow_inf_nan=False)
     """Most pictures per second of the rig's clock, Hz; they are taken at decisions."""
+    journal: Literal["none", "tables", "all"] = "tables"
+    """What is written to a journal as well, on the disk each second: wetloop recover rebuilds the recording from it."""
+    keep_journal: bool = False
+    """Keep the journal when the recording is complete; otherwise it stays only where something failed."""
+    reserve_mb: float = Field(1000.0, ge=0, allow_inf_nan=False)
+    """Space to leave on the disk, MB, or 5 minutes of data if that is more: raw samples end there, at a quarter all."""
+    on_failure: Literal["stop", "continue"] = "stop"
+    """When the recorder fails in real time: end the session with stimulation off, or go on without a recording."""
+    patience_s: float = Field(5.0, ge=1, le=60, allow_inf_nan=False)
+    """How long a recorder that still runs may be silent until it counts as failed, s; a dead one is noticed at once."""
 
     @field_validator("compression")
     @classmethod

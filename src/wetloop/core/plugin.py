@@ -144,6 +144,14 @@ class FeedbackConfig(CodecConfig):
         """Return the events that the rule answers, which the task must be able to report; by default none is named."""
         return ()
 
+    def most_in_a_second(self, layout: Layout, info: RigInfo) -> Mapping[str, float]:
+        """Return how many pulses each answer may put into one second, a pulse on two electrodes counting two.
+
+        An answer for which the encoder leaves no room within the array's limit is refused before the run.
+        """
+        _ = layout, info
+        return {}
+
     def build(self, context: BuildContext) -> FeedbackRule:
         """Return the feedback rule."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wetloop.core.errors import RigError, WetloopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
@@ -29,10 +29,15 @@ class Member(NamedTuple):
 
 
 class Crew:
-    """Processes by role; ``parts`` gives each role's function and its arguments after the link."""
+    """Processes by role; ``parts`` gives each role's function and its arguments after the link.
 
-    def __init__(self, parts: Mapping[str, tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
-        self._parts = parts
+    The end of a ``spared`` one is for others to notice, by ``failure``, not for ``check``.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, tuple[Callable[..., None], tuple[Any, ...]]], spared: Collection[str] = ()
+    ) -> None:
+        self._parts, self._spared = parts, spared
         self._members: dict[str, Member] = {}
         self.reports: dict[str, Any] = {}
 
@@ -85,11 +90,23 @@ class Crew:
 
     def check(self) -> None:
         """Raise a RigError if a process has died or reported an error."""
-        for role, (process, link) in self._members.items():
-            if link.poll():
-                self.receive(role, 0.0)
-            if not process.is_alive():
-                raise RigError(f"the {role} process died (exit code {process.exitcode})")
+        for role in self._members.keys() - set(self._spared):
+            self._check(role)
+
+    def _check(self, role: str) -> None:
+        process, link = self._members[role]
+        if link.poll():
+            self.receive(role, 0.0)
+        if not process.is_alive():
+            raise RigError(f"the {role} process died (exit code {process.exitcode})")
+
+    def failure(self, role: str) -> str:
+        """Return why a process has failed, in words; empty while it runs."""
+        try:
+            self._check(role)
+        except WetloopError as error:
+            return str(error)
+        return ""
 
     def pid(self, role: str) -> int:
         """Return the process id of a role."""
@@ -110,9 +127,10 @@ class Crew:
             if role in self._members:
                 self._members[role].process.join(max(0.0, end - time.monotonic()))
 
-    def kill(self) -> None:
-        """End every process at once."""
-        for process, _ in self._members.values():
+    def kill(self, *roles: str) -> None:
+        """End these processes at once, by default all."""
+        for role in roles or self._members:
+            process = self._members[role].process
             if process.is_alive():
                 process.kill()
                 process.join()

@@ -72,6 +72,15 @@ DELIVERY = np.dtype(
 )
 """A pulse as it was handed to the stimulator, and when."""
 
+HEALTH = np.dtype(
+    [
+        ("beat_ns", "<i8"), ("backlog_rows", "<i8"), ("bytes", "<i8"), ("acknowledged_sample", "<i8"),
+        ("raw_stopped_sample", "<i8"),
+    ]
+)  # fmt: skip
+"""What the recorder tells of itself: when it was last alive, rows that waited for it, bytes on the disk, up to where
+everything survives a power cut, and where raw samples ended for want of space (-1: nowhere)."""
+
 
 class Packets(NamedTuple):
     """What the rig delivers: PACKET records, samples (depth, n, n_channels) and spikes (depth, most)."""
@@ -101,6 +110,7 @@ class Shared(NamedTuple):
     decisions: Ring
     operator: Ring
     frames: Ring
+    health: Records
 
     @classmethod
     def of(cls, arena: Arena) -> Shared:
@@ -115,6 +125,7 @@ class Shared(NamedTuple):
             decisions=arena.ring("decisions"),
             operator=arena.ring("operator"),
             frames=arena.ring("frames"),
+            health=arena.arrays["health"],
         )
 
 
@@ -154,6 +165,7 @@ def shared_spec(
         "core": (CORE, (1,)),
         "fates": (np.dtype("<i8"), (len(KINDS), len(FATES))),
         "link": (LINK, (1,)),
+        "health": (HEALTH, (1,)),
         "packets.samples": (np.dtype("<i2"), (depth, info.packet_samples, n_channels)),
         "packets.spikes": (SPIKE, (depth, most_spikes)),
     }

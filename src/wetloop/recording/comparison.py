@@ -27,13 +27,16 @@ HOST_FIELDS = ("lateness_us", "arrival_ns", "start_ns", "done_ns")
 
 
 class Stream:
-    """Rows of one kind, recorded and replayed; differences before the part ``compared`` are only counted."""
+    """Rows of one kind, recorded and replayed; differences before the part ``compared`` are only counted.
+
+    Of a ``cut`` recording, nothing is said of what lies beyond its end.
+    """
 
     def __init__(
-        self, name: str, recorded: Records, compared: range, sampling_frequency: float, time_field: str
+        self, name: str, recorded: Records, compared: range, sampling_frequency: float, time_field: str, *, cut: bool
     ) -> None:
         self.name, self._first, self._rate, self._time = name, compared.start, sampling_frequency, time_field
-        self._recorded = recorded[: compared.stop]
+        self._recorded, self._cut = recorded[: compared.stop], cut
         self._fields = [f for f in recorded.dtype.names or () if f not in HOST_FIELDS and f != "reserved"]
         self.n = self.n_different = self.n_before = 0
         self.sentences: list[str] = []
@@ -46,9 +49,9 @@ class Stream:
     def add(self, replayed: Records) -> None:
         """Compare the next rows with those recorded at the same place."""
         recorded = self._recorded[self.n : self.n + len(replayed)]
-        if len(recorded) < len(replayed):
+        if len(recorded) < len(replayed) and not self._cut:
             self._tell(len(self._recorded), f"{self.name}: the replay has more than the {len(self._recorded)} recorded")
-            replayed = replayed[: len(recorded)]
+        replayed = replayed[: len(recorded)]
         for k in self._different(recorded, replayed):
             self._tell(self.n + int(k), self._sentence(int(k), recorded[k], replayed[k]))
         self.n += len(replayed)
@@ -79,7 +82,7 @@ class Stream:
     def finish(self) -> list[str]:
         """Return the first differences, and how many more there are."""
         missing = len(self._recorded) - self.n
-        if missing > 0:
+        if missing > 0 and not self._cut:
             self._tell(
                 len(self._recorded), f"{self.name}: {missing} of {len(self._recorded)} recorded were not replayed"
             )
@@ -88,17 +91,27 @@ class Stream:
 
 
 class Rows(NamedTuple):
-    """What a recording holds, row by row."""
+    """What a recording holds, row by row; ``cut``: its end is missing, so its last rows may lack what they led to."""
 
     spikes: Records
     decisions: Records
     pulses: Records
     blocks: Records
+    cut: bool
 
     @classmethod
     def of(cls, recording: Recording) -> Rows:
-        """Read all rows."""
-        return cls(recording.spikes(), recording.decisions(), recording.pulses(), recording.blocks())
+        """Read all rows; of a recording that was cut off, the blocks of which everything is known."""
+        decisions, blocks, samples = recording.decisions(), recording.blocks(), recording.samples
+        known = blocks
+        if not recording.complete or recording.recovered:
+            told = max(decisions["serial"].max(initial=0), recording.operator_commands()["serial"].max(initial=0))
+            known = blocks[: int(np.searchsorted(blocks["serial"], told, side="right"))]
+        if samples is not None:
+            ends = np.cumsum(known["n_samples"], dtype=np.int64)
+            known = known[: int(np.searchsorted(ends, len(samples), side="right"))]
+        cut = len(known) < len(blocks) or bool(recording.recovered) or not recording.complete
+        return cls(recording.spikes(), decisions, recording.pulses(), known, cut)
 
 
 class Part(NamedTuple):
@@ -146,7 +159,7 @@ def section_of(rows: Rows, part: Part, sampling_frequency: float) -> Section:
     ends = rows.blocks["start_sample"] + rows.blocks["n_samples"]
     blocks = range(
         int(np.searchsorted(rows.blocks["start_sample"], starts[first])) if first else 0,
-        int(np.searchsorted(ends, stops[last])) + 1 if last + 1 < len(stops) else len(ends),
+        min(len(ends), int(np.searchsorted(ends, stops[last])) + 1) if last + 1 < len(stops) else len(ends),
     )
     spikes = _written(rows.blocks["n_spikes"], blocks, len(rows.spikes))
     pulses = _written(rows.blocks["n_pulses"], blocks, len(rows.pulses))
@@ -176,10 +189,11 @@ class Comparison:
         ring = new_ring(rows.decisions.dtype, ROWS, RECORDER)
         self._rows, self._replayed = DecisionRows(ring, recording.header["event_names"]), RingReader(ring, RECORDER)
         self._rings = self._replayed, engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks
-        self._decisions = Stream("decision", rows.decisions, section.decisions, rate, "stop_sample")
-        self.pulses = Stream("pulse", rows.pulses, section.pulses, rate, "sample_index")
-        self.spikes = Stream("spike", rows.spikes, section.spikes, rate, "sample_index")
-        self._blocks = Stream("block", rows.blocks, section.blocks, rate, "start_sample")
+        cut = rows.cut
+        self._decisions = Stream("decision", rows.decisions, section.decisions, rate, "stop_sample", cut=cut)
+        self.pulses = Stream("pulse", rows.pulses, section.pulses, rate, "sample_index", cut=cut)
+        self.spikes = Stream("spike", rows.spikes, section.spikes, rate, "sample_index", cut=cut)
+        self._blocks = Stream("block", rows.blocks, section.blocks, rate, "start_sample", cut=cut)
         self.decisions = 0
 
     def decision(
@@ -204,6 +218,11 @@ class Comparison:
         self._compare()
         altered = self._altered_spikes() if self._recording.complete else []
         return [*altered, *(s for stream in self._streams for s in stream.finish())]
+
+    @property
+    def n_decisions(self) -> int:
+        """Decisions of the section that were replayed."""
+        return max(0, self.decisions - self._section.decisions.start)
 
     @property
     def differences_before(self) -> int:

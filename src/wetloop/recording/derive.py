@@ -38,6 +38,11 @@ class Coverage:
         self._spans += [list(span) for span in zip(firsts, lasts, strict=True)]
 
     @property
+    def stop(self) -> int:
+        """End of the last span, samples; 0 before the first block."""
+        return self._spans[-1][1] if self._spans else 0
+
+    @property
     def spans(self) -> npt.NDArray[np.int64]:
         """Start and stop of each span, samples, shape (n_spans, 2)."""
         return np.array(self._spans, np.int64).reshape(-1, 2)

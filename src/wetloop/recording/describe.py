@@ -11,6 +11,7 @@ from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
 from wetloop.kernels.records import FATES, KINDS
 from wetloop.recording import schema
+from wetloop.recording.journal import journal_path
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def _overview(recording: Recording) -> dict[str, Any]:
         "file": str(recording.path),
         "size_bytes": recording.path.stat().st_size,
         "complete": recording.complete,
+        "journal": _journal(recording.path),
+        "recovered": recording.recovered,
         **{name: recording.header[name] for name in TOLD},
         "rig": _rig(recording),
         "duration_s": duration_s,
@@ -74,8 +77,15 @@ def _checked(path: Path) -> dict[str, Any]:
         damaged, left_out = hdf5.unreadable(file)
     if damaged:
         more = f" and {len(damaged) - MOST_NAMED} more" if len(damaged) > MOST_NAMED else ""
-        raise RecordingError(f"{path}: damaged, cannot be read: {', '.join(damaged[:MOST_NAMED])}{more}")
+        names = ", ".join(damaged[:MOST_NAMED])
+        raise RecordingError(f"{path}: damaged, cannot be read: {names}{more}. wetloop recover saves the rest")
     return {"not_checked": left_out}
+
+
+def _journal(path: Path) -> str | None:
+    """Return what to do about a journal that lies beside the recording."""
+    beside = journal_path(path)
+    return f"{beside} (if the session is over: wetloop recover {path})" if beside.exists() else None
 
 
 def _rig(recording: Recording) -> dict[str, Any]:

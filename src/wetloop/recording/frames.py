@@ -71,6 +71,11 @@ class FramesLog:
         return self._log.path
 
     @property
+    def shortfall(self) -> str:
+        """What the recording will lack, and why."""
+        return self._log.shortfall
+
+    @property
     def dropped(self) -> dict[str, int]:
         """What there was no room for, pictures included."""
         return self._log.dropped | {"frames": self._camera.dropped}

@@ -6,11 +6,12 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wetloop.core.guard import Pattern, PatternTable, Pulse
+from wetloop.core.guard import Pattern, PatternTable, Pulse, StimGuard
 from wetloop.core.layout import Layout
 from wetloop.core.limits import StimLimits
 from wetloop.core.types import RigInfo, Signal
@@ -18,7 +19,6 @@ from wetloop.recording.schema import PULSE_PARAMETERS, decision_dtype, frame_dty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     import numpy.typing as npt
 
@@ -195,6 +195,22 @@ def documents(header: Header) -> dict[str, str]:
         "patterns": patterns_to_json(header.table),
         "summary": "{}",
     }
+
+
+def header_from_documents(texts: Mapping[str, str]) -> Header:
+    """Return the header that ``documents`` wrote; the patterns pass the guard of its rig again."""
+    info = info_from_json(texts["rig"])
+    plain: dict[str, Any] = json.loads(texts["header"])
+    plain |= {name: tuple(value) for name, value in plain.items() if isinstance(value, list)}
+    changed = {
+        "config_json": texts["config"],
+        "session_start": datetime.fromisoformat(plain["session_start"]),
+        "info": info,
+        "layout": layout_from_json(texts["layout"]),
+        "table": StimGuard(info).prepare(patterns_from_json(texts["patterns"])),
+        "limits": StimLimits.model_validate_json(texts["limits"]),
+    }
+    return Header(**(plain | changed))
 
 
 def parameters(table: PatternTable) -> npt.NDArray[np.float32]:

@@ -50,8 +50,17 @@ class Log(DecisionLog, Protocol):
     def dropped(self) -> dict[str, int]:
         """Records of its own that there was no room for, by kind."""
 
+    @property
+    def shortfall(self) -> str:
+        """What the recording will lack, and why; empty where it lacks nothing."""
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""
+
+
+def raw_shortfall(stopped_s: float) -> str:
+    """Say that raw samples ended early, s."""
+    return f"raw samples end at {stopped_s:.1f} s of the rig's clock, for the disk is nearly full; the rest is whole"
 
 
 class DecisionRows:
@@ -115,6 +124,11 @@ class RecordingLog:
     def dropped(self) -> dict[str, int]:
         """Decisions that the ring had no room for."""
         return self._rows.dropped
+
+    @property
+    def shortfall(self) -> str:
+        """What the recording will lack, and why."""
+        return "" if self._writer.raw_stopped_s is None else raw_shortfall(self._writer.raw_stopped_s)
 
     def decision(
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int

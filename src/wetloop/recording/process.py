@@ -12,29 +12,30 @@ from wetloop.engine.arena import Arena
 from wetloop.engine.crew import orphaned, report
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
-from wetloop.engine.live import Shared
+from wetloop.engine.live import Shared, now_host_ns
 from wetloop.kernels.rings import RECORDER, load_head
 from wetloop.recording.log import DecisionRows
-from wetloop.recording.writer import Compression, Writer
+from wetloop.recording.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from wetloop.core.types import Records, Samples
-    from wetloop.engine.crew import Crew
+    import numpy.typing as npt
+
+    from wetloop.core.types import Outcome, Records, Samples, SpikeBatch, Tick
     from wetloop.engine.live import Packets
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
+    from wetloop.recording.health import RecorderWatch
 
 POLL_S = 0.05
 COPIED_BYTES = 1 << 20
 """Raw samples that are copied out of the ring at once: as much as stays in a cache."""
 MARGIN = 64
 """Packets between the recorder and the producer, when the recorder has been lapped."""
-FLUSH_S = 1.0
-FINISH_S = 300.0
+FLUSH_S = 0.9
 
 
 class PacketReader:
@@ -91,19 +92,19 @@ class PacketReader:
 
 
 class NewFile(NamedTuple):
-    """What the recorder is to make."""
+    """What the recorder is to make; ``how`` are options of the writer."""
 
     path: Path
     header: Header
-    raw_samples: bool
-    compression: Compression
+    how: dict[str, Any]
 
 
 def run_recorder(link: Connection, name: str, new: NewFile) -> None:
     """Write until the session sends its last words, or is gone: then the file is completed all the same."""
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
-    writer = Writer(new.path, new.header, raw_samples=new.raw_samples, compression=new.compression)
-    recorder = _Recorder(shared, writer, PacketReader(shared.packets, keep_samples=new.raw_samples))
+    writer = Writer(new.path, new.header, **new.how)
+    recorder = _Recorder(shared, writer, PacketReader(shared.packets, keep_samples=new.how["raw_samples"]))
+    recorder.tell()
     report(link, "ready", obtain("recorder").to_dict())
     flushed_s = time.monotonic()
     while not orphaned(parent):
@@ -118,13 +119,15 @@ def run_recorder(link: Connection, name: str, new: NewFile) -> None:
         if time.monotonic() - flushed_s > FLUSH_S:
             flushed_s = time.monotonic()
             writer.flush()
+        recorder.tell()
     recorder.finish({"ended": "session died"})
 
 
 class _Recorder:
     def __init__(self, shared: Shared, writer: Writer, packets: PacketReader) -> None:
         rings = shared.rings
-        self._writer, self._packets = writer, packets
+        self._writer, self._packets, self._health = writer, packets, shared.health
+        self._backlog = 0
         self._spikes, self._pulses = RingReader(rings.spikes, RECORDER), RingReader(rings.pulses, RECORDER)
         self._blocks, self._decisions = RingReader(rings.blocks, RECORDER), RingReader(shared.decisions, RECORDER)
         self._frames = RingReader(shared.frames, RECORDER)
@@ -134,18 +137,27 @@ class _Recorder:
         )
 
     def take(self) -> None:
-        """Move what waits in the rings to the writer."""
+        """Move what waits in the rings to the writer: effects before causes, so that no decision lacks its spikes."""
         self._deliveries.take()
         self._writer.append_frames(self._frames.take())
+        decisions, blocks = self._decisions.take(), self._blocks.take()
+        pulses, spikes, operator = self._pulses.take(), self._spikes.take(), self._operator.take()
+        self._backlog = sum(map(len, (decisions, blocks, pulses, spikes, operator)))
         self._writer.append(
-            spikes=self._spikes.take(),
-            pulses=self._pulses.take(),
-            blocks=self._blocks.take(),
-            decisions=self._decisions.take(),
-            operator_commands=self._operator.take(),
+            spikes=spikes,
+            pulses=pulses,
+            blocks=blocks,
+            decisions=decisions,
+            operator_commands=operator,
         )
         for samples in self._packets.take():
             self._writer.append(samples=samples)
+
+    def tell(self) -> None:
+        """Let the session know how the recorder is doing."""
+        writer = self._writer
+        row = (now_host_ns(), self._backlog, writer.n_bytes, writer.acknowledged_sample, writer.raw_stopped_sample)
+        self._health[0] = row
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""
@@ -154,13 +166,24 @@ class _Recorder:
 
 
 class RemoteLog(DecisionRows):
-    """The session's side: decisions go into the ring, the last words to the recorder's process."""
+    """The session's side: decisions go into the ring, the last words to the recorder's process, which is watched."""
 
-    def __init__(self, ring: Ring, event_names: Sequence[str], crew: Crew, path: Path) -> None:
+    def __init__(self, ring: Ring, event_names: Sequence[str], watch: RecorderWatch) -> None:
         super().__init__(ring, event_names)
-        self._crew, self.path = crew, path
+        self._watch, self.path = watch, watch.path
+
+    @property
+    def shortfall(self) -> str:
+        """What the recording will lack, and why."""
+        return self._watch.shortfall
+
+    def decision(
+        self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
+    ) -> None:
+        """Write one decision, and see now and then how the recorder is doing."""
+        super().decision(tick, batch, action, outcome, serial)
+        self._watch.look()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Have the file completed, and wait for it."""
-        self._crew.send("recorder", dict(summary))
-        self._crew.receive("recorder", FINISH_S)
+        self._watch.finish(dict(summary))

@@ -6,7 +6,7 @@ recorder's work.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -15,8 +15,16 @@ from wetloop.kernels.checksum import fletcher32
 
 if TYPE_CHECKING:
     from wetloop.core.types import Samples
+    from wetloop.recording.schema import Compression
 
 CHECKSUM_BYTES = 4
+BITSHUFFLE, LZ4 = 32008, 2
+FILTERS: dict[Compression, dict[str, Any]] = {
+    "none": {"fletcher32": True},
+    "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
+    "bitshuffle-lz4": {"fletcher32": True, "compression": BITSHUFFLE, "compression_opts": (0, LZ4)},
+}
+"""Of raw samples, checked always; tables are always in gzip. The first two any HDF5 can read without a plug-in."""
 
 
 class RawSamples:

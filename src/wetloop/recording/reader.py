@@ -83,6 +83,12 @@ class Recording:
         return bool(self._file.attrs[schema.COMPLETE_ATTRIBUTE])
 
     @cached_property
+    def recovered(self) -> dict[str, Any]:
+        """What ``wetloop recover`` made this recording from, and what is lost; empty for an original."""
+        told: dict[str, Any] = json.loads(self._file.attrs.get(schema.RECOVERED_ATTRIBUTE, "{}"))
+        return told
+
+    @cached_property
     def header(self) -> dict[str, Any]:
         """Plain fields of ``Header``: identifier, session_start, seed, versions, condition, names, ..."""
         fields: dict[str, Any] = json.loads(self._document("header"))

@@ -6,7 +6,7 @@ derived from them for other tools. A *table* is a group of equally long columns;
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,8 @@ added without a new version. Every version stays readable; ``recordings/`` keeps
 """
 VERSION_ATTRIBUTE = "wetloop_format_version"
 COMPLETE_ATTRIBUTE = "wetloop_complete"
+RECOVERED_ATTRIBUTE = "wetloop_recovered"
+"""JSON text of a recording that ``wetloop recover`` made: from what, and what is lost."""
 
 UNITS = "units"
 TRIALS = "intervals/trials"
@@ -35,6 +37,10 @@ DOCUMENTS = ("config", "header", "rig", "layout", "limits", "patterns", "summary
 """JSON texts in ``scratch``; the summary is an empty object until the session has ended."""
 
 SESSION_END = "session end"
+
+
+Compression = Literal["none", "gzip", "bitshuffle-lz4"]
+"""Of raw samples."""
 
 
 class Column(NamedTuple):

@@ -13,10 +13,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from wetloop.core.errors import RecordingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+Opened = TypeVar("Opened")
 
 
 LARGE_BYTES = 1 << 18
@@ -91,6 +96,11 @@ class Storage:
         self._size_on_disk = self._size
         self._held.clear()
 
+    @property
+    def size_on_disk(self) -> int:
+        """Bytes of the file, without what is held."""
+        return self._size_on_disk
+
     def sync(self) -> None:
         """Push everything committed to the disk."""
         os.fsync(self._fd)
@@ -118,3 +128,13 @@ class Storage:
         while view:
             done = os.pwrite(self._fd, view, offset)
             view, offset = view[done:], offset + done
+
+
+def create(path: Path, make: Callable[[Path], Opened]) -> Opened:
+    """Return what ``make`` opens at a path where nothing may be yet, or refuse in words."""
+    try:
+        return make(path)
+    except FileExistsError as error:
+        raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error

@@ -32,6 +32,7 @@ class Tally:
         self._log, self._on_progress = log, on_progress
         self.events: Counter[str] = Counter()
         self.decisions = self.late_decisions = self.spikes = self.first_sample = self.stop_sample = 0
+        self.episodes, self.reward = 0, 0.0
         self._lengths: list[int] = []
         self._hits = 0
 
@@ -46,6 +47,8 @@ class Tally:
         self.spikes += len(batch.spikes)
         self.stop_sample = tick.stop_sample
         self.late_decisions += tick.lateness_us > LATE_US
+        self.reward += outcome.reward
+        self.episodes += outcome.terminated or outcome.truncated
         if outcome.events or outcome.terminated or outcome.truncated:
             self._score(outcome)
         if not tick.decision_index % PROGRESS_EVERY:

@@ -1,7 +1,8 @@
 """Writes a recording while the session runs: arrays in, batch by batch; nothing else knows HDF5.
 
 Rows are gathered in memory and reach the file at ``flush``. Between two flushes the file on the disk does not
-change: it can be opened at any time, and after the process was killed, as it was at the last flush.
+change: it can be opened at any time, and after the process was killed, as it was at the last flush. The journal
+beside it has every row as soon as it was taken in, and goes when the file is whole.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import contextlib
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import derive, schema
-from wetloop.recording.raw import RawSamples
-from wetloop.recording.storage import Storage
+from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
+from wetloop.recording.raw import FILTERS, RawSamples
+from wetloop.recording.reader import Recording
+from wetloop.recording.space import Space, SpaceGuard
+from wetloop.recording.storage import Storage, create
 from wetloop.recording.tables import Tables
 
 if TYPE_CHECKING:
@@ -30,20 +34,17 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Table
 
 MOST_BUFFERED_BYTES = 32 << 20
-Compression = Literal["none", "gzip", "bitshuffle-lz4"]
-BITSHUFFLE, LZ4 = 32008, 2
-FILTERS: dict[Compression, dict[str, Any]] = {
-    "none": {"fletcher32": True},
-    "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
-    "bitshuffle-lz4": {"fletcher32": True, "compression": BITSHUFFLE, "compression_opts": (0, LZ4)},
-}
-"""Of raw samples, checked always; tables are always in gzip. The first two any HDF5 can read without a plug-in."""
 
 
 class Writer:
     """One recording under way; ends with ``finish`` or ``abort``.
 
     After the first failure the file on the disk is left as it is, and every call raises ``RecordingError``.
+
+    Attributes
+    ----------
+    raw_stopped_sample
+        Where raw samples ended for want of space, sample; -1 where they did not.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Writer:
         header: Header,
         *,
         raw_samples: bool = False,
-        compression: Compression = "none",
+        compression: schema.Compression = "none",
+        safekeeping: Safekeeping | None = None,
     ) -> None:
         self._path = Path(path)
         self._header = header
@@ -65,8 +67,12 @@ class Writer:
         self._buffered_bytes = 0
         self._started: set[str] = set()
         self._coverage = derive.Coverage()
-        self._storage = _new_storage(self._path)
+        self.raw_stopped_sample = -1
+        self._safekeeping = safekeeping = safekeeping or Safekeeping()
+        self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
+        self._storage = create(self._path, Storage)
         self._file = h5py.File(self._storage, "w")
+        self._journal: Journal | NoJournal = NoJournal()
         self._open = True
         atexit.register(self.abort)
         from wetloop.recording.skeleton import write_skeleton
@@ -79,11 +85,37 @@ class Writer:
             self._tables = Tables(self._file, header)
             self._raw = RawSamples(self._file[f"{schema.RAW}/data"]) if raw_samples else None
             self._commit()
+            if safekeeping.journal != "none":
+                opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
+                self._journal = create(
+                    journal_path(self._path), lambda path: Journal(path, opening, safekeeping.journal)
+                )
 
     @property
     def path(self) -> Path:
         """File of the recording."""
         return self._path
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table of the recording."""
+        return tuple(self._dtypes)
+
+    @property
+    def raw_stopped_s(self) -> float | None:
+        """Where raw samples ended for want of space, s of the rig's clock; None where they did not."""
+        stopped = self.raw_stopped_sample
+        return stopped / self._header.info.sampling_frequency if stopped >= 0 else None
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on the disk, those of the journal included."""
+        return self._storage.size_on_disk + self._journal.n_bytes
+
+    @property
+    def acknowledged_sample(self) -> int:
+        """Up to here everything survives a power cut; -1 without a journal."""
+        return self._journal.acknowledged_sample
 
     def append(
         self,
@@ -109,6 +141,18 @@ class Writer:
             with self._writing():
                 self._raw.append(samples)
             self._buffered_bytes += samples.nbytes
+            with self._writing():
+                self._journal.samples(samples)
+        if self._buffered_bytes > MOST_BUFFERED_BYTES:
+            self.flush()
+
+    def put(self, table: Table, rows: Records) -> None:
+        """Take in copies of rows of one table, read from another recording; fields that they lack are 0."""
+        self._refuse_unless_open()
+        fitted = np.zeros(len(rows), self._dtypes[table])
+        for name in set(fitted.dtype.names or ()) & set(rows.dtype.names or ()):
+            fitted[name] = rows[name]
+        self._take(table, fitted)
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
@@ -119,22 +163,52 @@ class Writer:
             self._take(schema.FRAMES, frames)
 
     def flush(self) -> None:
-        """Bring everything taken in so far into the file; of raw samples, whole chunks."""
-        self._refuse_unless_open()
-        with self._writing():
-            self._write_rows()
-            self._commit()
+        """Bring everything taken in so far to the disk; stop raw samples, then the recording, before it is full.
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write what is left, the derived tables and the summary; mark the file complete and close it."""
-        self.flush()
+        Of raw samples, whole chunks.
+        """
+        self._refuse_unless_open()
+        self._write()
+        space = self._space.look(self.n_bytes)
+        if space is not Space.AMPLE and self._raw is not None:
+            with self._writing():
+                self._raw.finish()
+            self._raw = None
+            self.raw_stopped_sample = self._coverage.stop
+        if space is Space.OUT:
+            self._complete({"ended": "disk nearly full"})
+            self._failure = (
+                f"{self._path}: the disk is nearly full ({self._space.free_mb:.0f} MB left): the recording was ended "
+                "and the file is complete up to here; free some space or choose another disk"
+            )
+            raise RecordingError(self._failure)
+
+    def finish(self, summary: Mapping[str, Any], recovered: Mapping[str, Any] | None = None) -> None:
+        """Write what is left, the derived tables and the summary; mark the file complete and close it.
+
+        ``recovered`` tells of a recording that was made from the remains of another one.
+        """
+        self._refuse_unless_open()
+        if recovered is not None:
+            self._file.attrs[schema.RECOVERED_ATTRIBUTE] = json.dumps(recovered)
+        self._complete(summary)
+
+    def _complete(self, summary: Mapping[str, Any]) -> None:
+        stopped = {} if self.raw_stopped_sample < 0 else {"raw_samples_stopped_at": self.raw_stopped_sample}
+        text = json.dumps({**summary, **stopped}, default=_plain)
+        with self._writing():
+            self._journal.summary(text)
+        self._write()
         with self._writing():
             self._finish_raw()
             derive.write_derived(self._file, self._header, self._coverage.spans)
-            self._file[f"{schema.SCRATCH}/summary"][()] = json.dumps(summary, default=_plain)
+            self._file[f"{schema.SCRATCH}/summary"][()] = text
             self._commit()
             self._file.attrs[schema.COMPLETE_ATTRIBUTE] = 1
             self._close()
+        if not self._safekeeping.keep_journal:
+            Recording(self._path).close()
+            self._journal.remove()
 
     def abort(self) -> None:
         """Write what is left and close, without the derived tables; never raises, and may be called again."""
@@ -157,6 +231,16 @@ class Writer:
             raise RecordingError(f"a pulse names a pattern outside the table of {n_patterns} patterns")
         self._rows[table].append(rows.copy())
         self._buffered_bytes += rows.nbytes
+        if table is not schema.FRAMES or self._safekeeping.journal == "all":
+            with self._writing():
+                self._journal.rows(table.path, rows)
+
+    def _write(self) -> None:
+        """Bring everything to the disk: first the journal, which a torn file can be made from."""
+        with self._writing():
+            self._journal.sync()
+            self._write_rows()
+            self._commit()
 
     def _write_rows(self) -> None:
         for table, batches in self._rows.items():
@@ -190,6 +274,7 @@ class Writer:
             self._failure = (
                 f"{self._path}: writing failed and the recording stops here: {error}. "
                 "What was flushed before is still in the file; free some space or choose another disk"
+                f"{self._remedy()}"
             )
             self._let_go()
             if isinstance(error, Exception):
@@ -212,19 +297,15 @@ class Writer:
         atexit.unregister(self.abort)
         self._file.close()
         self._storage.close()
+        self._journal.close()
+
+    def _remedy(self) -> str:
+        path = journal_path(self._path)
+        return f", then run: wetloop recover {self._path}" if path.exists() else ""
 
     def _refuse_unless_open(self) -> None:
         if not self._open:
             raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
-
-
-def _new_storage(path: Path) -> Storage:
-    try:
-        return Storage(path)
-    except FileExistsError as error:
-        raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
-    except OSError as error:
-        raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -87,9 +87,12 @@ class TaskRunner:
         """Whether the task can show what a player would see."""
         return bool(self.frame_shape) or self._env.render_mode == "rgb_array"
 
-    def picture(self) -> npt.NDArray[np.uint8] | None:
-        """Return what a player sees after the last step, uint8 (height, width) or (height, width, 3), if anything."""
-        if self._last.frame is not None or self._env.render_mode != "rgb_array":
+    def picture(self, *, drawn: bool = False) -> npt.NDArray[np.uint8] | None:
+        """Return what there is to see after the last step, uint8 (height, width) or (height, width, 3), if anything.
+
+        The picture that encoders are given comes first; with ``drawn`` the one that the task draws for people.
+        """
+        if self._env.render_mode != "rgb_array" or (self._last.frame is not None and not drawn):
             return self._last.frame
         return np.asarray(self._env.render(), np.uint8)
 

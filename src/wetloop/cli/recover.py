@@ -1,0 +1,31 @@
+"""``wetloop recover``: a whole recording from what is left of one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def recover(
+    file: Annotated[Path, typer.Argument(help="Recording (NWB) that was cut off or damaged; its journal lies beside.")],
+    *,
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FILE", help="New file; by default NAME.recovered.nwb.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Make a whole recording from a damaged one; what is there is never changed, what is lost is told.
+
+    Exit code 0: the file was whole already, or the new one is; 5: nothing could be recovered.
+    """
+    from wetloop.cli.output import echo_json, outline, show
+    from wetloop.recording.recover import recover as recover_file
+
+    report = recover_file(file, into)
+    if json:
+        echo_json(report.to_dict())
+    elif report.whole:
+        show(f"{file} is complete and readable: nothing to do")
+    else:
+        lost = report.lost or "nothing"
+        show(outline(report.to_dict() | {"lost": lost}))

@@ -1,0 +1,85 @@
+"""A recorder that fails in a real-time session: noticed, told, answered as configured, and recovered."""
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from wetloop.engine.arena import Arena, segments
+from wetloop.engine.live import Shared, now_host_ns, wait_position
+from wetloop.recording.reader import Recording
+from wetloop.recording.recover import recover
+from wetloop.replay import verify
+
+_spec = importlib.util.spec_from_file_location(
+    "live_process", Path(__file__).parents[1] / "session" / "live_process.py"
+)
+live_process = importlib.util.module_from_spec(_spec)
+sys.modules["live_process"] = live_process
+_spec.loader.exec_module(live_process)
+
+
+def play_on(seconds):
+    """Wait until the session has gone on for this long, by its engine's clock in shared memory."""
+    control = Shared.of(Arena.attach(next(s.name for s in segments() if not s.stale))).control
+    wait_position(control, wait_position(control, 0, 0) + round(seconds * 25_000), now_host_ns() + 60_000_000_000)
+
+
+@pytest.fixture
+def start(tmp_path):
+    sessions = []
+
+    def begin(*settings):
+        sessions.append(live_process.LiveSession(tmp_path, *settings))
+        play_on(2.5)
+        return sessions[-1]
+
+    yield begin
+    for session in sessions:
+        session.clean_up()
+
+
+def check_recovered(session):
+    report = recover(session.file)
+    with Recording(report.recovered) as recording:
+        assert len(recording.decisions()) > 100
+        assert report.lost[-1]["from_sample"] >= report.acknowledged_sample > 0
+    assert verify(Path(report.recovered)).differences == []
+
+
+def test_a_dead_recorder_ends_the_session_which_can_be_recovered(start):
+    session = start()
+    session.signal("recorder", signal.SIGKILL)
+    _, err = session.process.communicate(timeout=120)
+    assert session.process.returncode == 5
+    assert "the recorder process died" in err
+    assert f"wetloop recover {session.file}" in err
+    check_recovered(session)
+
+
+def test_a_session_may_go_on_without_a_recorder_that_hangs(start):
+    session = start("recording.on_failure=continue", "recording.patience_s=1")
+    session.signal("recorder", signal.SIGSTOP)
+    session.outlive("recorder")
+    play_on(0.5)
+    code, out, err = session.end()
+    assert code == 5
+    assert "the recorder was silent for" in err
+    summary = json.loads(out)
+    assert summary["ended"] == "interrupted"
+    assert summary["real_time"]["recorder"]["longest_silence_s"] > 1
+    assert summary["dropped"]["spikes"] == 0
+    check_recovered(session)
+
+
+def test_everything_killed_at_once_is_recovered(start):
+    session = start()
+    for pid in (session.roles["recorder"], session.process.pid, session.roles["engine"]):
+        os.kill(pid, signal.SIGKILL)
+    for role in session.roles:
+        session.outlive(role)
+    check_recovered(session)
