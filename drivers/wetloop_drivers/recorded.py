@@ -3,7 +3,8 @@
 Two kinds of HDF5 file are understood: Wetloop's own NWB recordings, and spike lists in the layout of the
 cultures of Charlesworth et al. (Neural Development 2015): ``spikes`` in s, channel after channel, ``sCount``
 spikes of each channel, ``epos`` positions in um, ``recordingtime`` start and stop in s.
-The clock starts at 0 where playing starts.
+The clock starts at 0 where playing starts. ``ablation`` plays other spikes in place of those, drawn once per session:
+every lap of a loop is the same.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from pydantic import Field, model_validator
 from wetloop.core.errors import ConfigError
 from wetloop.core.layout import probe_at
 from wetloop.core.limits import StimLimits
-from wetloop.core.plugin import SourceConfig
+from wetloop.core.plugin import SourceConfig, seeded
 from wetloop.core.types import Block, RigInfo, Signal
 from wetloop.kernels.records import SPIKE
+from wetloop_drivers.ablations import Ablation, ablated
 
 if TYPE_CHECKING:
     import h5py
@@ -57,6 +59,13 @@ class RecordedConfig(SourceConfig):
     """Where to stop in the recording, s; by default at its end."""
     packet_ms: float = Field(1.0, gt=0, allow_inf_nan=False)
     """What is delivered at once, ms."""
+    ablation: Ablation = "none"
+    """What is taken away from the recorded activity: poisson keeps rates, shuffled_channels the times of spikes,
+    shuffled_time the intervals of each channel, silence nothing."""
+    ablation_bin_s: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Bins in which poisson keeps the rate of each channel, s."""
+    trust: bool = False
+    """Read the file even where it leads into other files or declares absurd sizes."""
 
     @model_validator(mode="after")
     def _start_before_stop(self) -> Self:
@@ -65,16 +74,15 @@ class RecordedConfig(SourceConfig):
         return self
 
     def build(self, seed: int) -> RecordedSource:
-        _ = seed
-        return RecordedSource(self)
+        return RecordedSource(self, seeded(seed, "source ablation"))
 
 
 class RecordedSource:
     """Source of recorded spikes, and a stimulator without a culture."""
 
-    def __init__(self, config: RecordedConfig) -> None:
-        self._path, self._loop = Path(config.path).expanduser(), config.loop
-        with _opened(self._path) as file:
+    def __init__(self, config: RecordedConfig, rng: np.random.Generator) -> None:
+        self._config, self._rng, self._path = config, rng, Path(config.path).expanduser()
+        with _opened(self._path, trusted=config.trust) as file:
             recording = _describe(file)
         self._start, self._n_samples = _section(config, recording)
         self.info = _info(recording, config.packet_ms)
@@ -83,12 +91,13 @@ class RecordedSource:
         self._position = self._lap_start = self._next = 0
 
     def open(self) -> None:
-        with _opened(self._path) as file:
+        with _opened(self._path, trusted=self._config.trust) as file:
             spikes = _read_spikes(file)
         for field in ("sample_index", "known_sample"):
             spikes[field] -= self._start
         inside = (spikes["known_sample"] >= 0) & (spikes["known_sample"] < self._n_samples)
-        spikes = spikes[inside]
+        bin_samples = max(1, round(self._config.ablation_bin_s * self.info.sampling_frequency))
+        spikes = ablated(spikes[inside], self._config.ablation, self._n_samples, bin_samples, self._rng)
         self._spikes = spikes[np.lexsort((spikes["channel_index"], spikes["known_sample"]))]
 
     def read(self) -> Block:
@@ -113,7 +122,7 @@ class RecordedSource:
         self._spikes = self._spikes[:0]
 
     def _start_over(self) -> None:
-        if not self._loop:
+        if not self._config.loop:
             raise EOFError(f"{self._path} has been played to its end")
         self._lap_start += self._n_samples
         self._position = self._next = 0
@@ -169,15 +178,22 @@ def _info(recording: _Recording, packet_ms: float) -> RigInfo:
     )
 
 
-def _opened(path: Path) -> h5py.File:
+def _opened(path: Path, *, trusted: bool) -> h5py.File:
     import h5py
+
+    from wetloop.core import hdf5
 
     if not path.is_file():
         raise ConfigError(f"source.path: there is no file {path}: give the path of a recording")
     try:
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
     except OSError as error:
         raise ConfigError(f"source.path: {path} cannot be read as HDF5 ({error}): give another file") from error
+    fault = None if trusted else hdf5.fault_in(file)
+    if fault:
+        file.close()
+        raise ConfigError(f"source.path: {path}: {fault}: give another file, or set source.trust to true")
+    return file
 
 
 def _is_ours(file: h5py.File) -> bool:

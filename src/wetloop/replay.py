@@ -1,4 +1,8 @@
-"""Replays a recording through the same session, and compares; or asks what another decoder would have done."""
+"""Replays a recording through the same session, and compares; or asks what another decoder would have done.
+
+Engine, decoder and task have a state that no recording holds, so that every replay begins at the start of the
+recording; of a part, what comes before is replayed as fast as it goes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 import threading
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +21,11 @@ from wetloop.core.errors import ConfigError, RecordingError
 from wetloop.core.types import Tick
 from wetloop.engine.feed import RecordedBlocks
 from wetloop.engine.rig import Rig
-from wetloop.recording.comparison import Comparison, Rows
+from wetloop.recording.comparison import Comparison, Part, Rows, section_of
 from wetloop.recording.reader import Recording
+from wetloop.recording.tally import Tally
 from wetloop.recording.windows import batches
+from wetloop.replay_show import PartLog, PartPace, teller
 from wetloop.session import Session
 from wetloop.tasks.isolation import replayed_task
 
@@ -30,23 +36,36 @@ if TYPE_CHECKING:
     from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
     from wetloop.core.types import Records
+    from wetloop.recording.comparison import Section
+    from wetloop.replay_show import Show
     from wetloop.tasks.runner import TaskRunner
 
 SAME = 1e-12
 """Actions closer than this are the same."""
+WHOLE = Part()
+KNOWN_MODULES = {"ale_py"}
+"""Modules that bring environments and that a replay imports without being asked to."""
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """Whether a replay agreed: how much was compared, whether detection was run again, and what differed."""
+    """Whether a replay agreed: how much was compared, whether detection was run again, and what differed.
+
+    Compared was what lies from ``from_s`` to ``to_s`` on the rig's clock; replayed was everything from
+    ``replayed_from_s`` on, and ``differences_before`` rows before the part differed.
+    """
 
     agrees: bool
+    from_s: float
+    to_s: float
+    replayed_from_s: float
     decisions: int
     pulses: int
     spikes: int
     detection_rerun: bool
     seconds_rig: float
     seconds_wall: float
+    differences_before: int
     differences: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +73,34 @@ class VerifyReport:
         return asdict(self)
 
 
-def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> VerifyReport:
+@dataclass(frozen=True)
+class PlayReport:
+    """What was seen in a part of a recording; ``same_as_recorded`` says whether the replay agreed in it."""
+
+    from_s: float
+    to_s: float
+    decisions: int
+    events: dict[str, int]
+    rallies: int
+    mean_rally_length: float | None
+    spikes: int
+    spikes_hz: float
+    seconds_wall: float
+    same_as_recorded: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as ``--json`` prints them."""
+        return asdict(self)
+
+
+def verify(
+    path: Path,
+    on_progress: Callable[[float], None] | None = None,
+    *,
+    part: Part = WHOLE,
+    show: Show | None = None,
+    trusted: bool = False,
+) -> VerifyReport:
     """Run detection (where samples were recorded), decoder, task, encoder and feedback again and compare every result.
 
     Parameters
@@ -63,30 +109,94 @@ def verify(path: Path, on_progress: Callable[[float], None] | None = None) -> Ve
         A recording.
     on_progress
         Called now and then with the share done, 0 to 1.
+    part
+        What is compared; replayed is what comes before it, too.
+    show
+        Replay the part at a pace; by default as fast as it goes.
+    trusted
+        Read whatever the file leads to, and import the modules that its task names.
     """
     begun = time.monotonic()
-    with Recording(path) as recording:
-        setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
-        _require_recorded_reflex(setting, recording)
-        engine = assembly.replayed_engine_of(setting, recording.operator_commands())
-        rows = Rows.of(recording)
-        blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
-        rig = Rig(engine, blocks, setting.table, setting.plan, Unpaced())
-        comparison = Comparison(rows, recording, engine, on_progress)
-        with _players(setting, rows.decisions) as players, rig:
-            Session(rig, players, comparison).run(len(rows.decisions), threading.Event())
-            blocks.finish()
-        differences = comparison.finish()
+    with Recording(path, trusted=trusted) as recording:
+        replayed = _replayed(recording, part, show, on_progress)
+        section, comparison = replayed.section, replayed.comparison
+        rate = recording.info.sampling_frequency
         return VerifyReport(
-            agrees=not differences,
-            decisions=comparison.decisions,
-            pulses=comparison.pulses.n,
-            spikes=comparison.spikes.n,
+            agrees=not replayed.differences,
+            from_s=section.start_sample / rate,
+            to_s=section.stop_sample / rate,
+            replayed_from_s=recording.extent()[0] / rate,
+            decisions=comparison.n_decisions,
+            pulses=comparison.pulses.n_compared,
+            spikes=comparison.spikes.n_compared,
             detection_rerun=recording.samples is not None,
-            seconds_rig=comparison.decisions * setting.plan.decision / setting.info.sampling_frequency,
+            seconds_rig=(section.stop_sample - section.start_sample) / rate,
             seconds_wall=time.monotonic() - begun,
-            differences=differences,
+            differences_before=comparison.differences_before,
+            differences=replayed.differences,
         )
+
+
+def play(path: Path, part: Part, show: Show, *, trusted: bool = False) -> PlayReport:
+    """Replay a part at a pace, for the eye; return what happened in it."""
+    begun = time.monotonic()
+    with Recording(path, trusted=trusted) as recording:
+        section, _, tally, differences = _replayed(recording, part, show, None)
+        rate, lengths = recording.info.sampling_frequency, tally.rally_lengths
+        return PlayReport(
+            from_s=section.start_sample / rate,
+            to_s=section.stop_sample / rate,
+            decisions=tally.decisions,
+            events={name: tally.events[name] for name in recording.header["event_names"]},
+            rallies=len(lengths),
+            mean_rally_length=sum(lengths) / len(lengths) if lengths else None,
+            spikes=tally.spikes,
+            spikes_hz=tally.spikes * rate / (section.stop_sample - section.start_sample),
+            seconds_wall=time.monotonic() - begun,
+            same_as_recorded=not differences,
+        )
+
+
+class _Replayed(NamedTuple):
+    section: Section
+    comparison: Comparison
+    tally: Tally
+    differences: list[str]
+
+
+def _replayed(
+    recording: Recording, part: Part, show: Show | None, on_progress: Callable[[float], None] | None
+) -> _Replayed:
+    """Run the session again from its first block to the end of the part."""
+    setting = _setting(recording)
+    _require_recorded_reflex(setting, recording)
+    engine = assembly.replayed_engine_of(setting, recording.operator_commands())
+    rows, rate = Rows.of(recording), setting.info.sampling_frequency
+    section = section_of(rows, part, rate)
+    blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
+    pace = Unpaced() if show is None else PartPace(section.start_sample, rate * show.speed)
+    rig = Rig(engine, blocks, setting.table, setting.plan, pace)
+    comparison = Comparison(rows, section, recording, engine, on_progress)
+    tally = Tally(comparison, teller(section, rate, show))
+    with _players(setting, rows.decisions) as players, rig:
+        Session(rig, players, PartLog(section.start_sample, comparison, tally)).run(
+            section.decisions.stop, threading.Event()
+        )
+        if section.blocks.stop == len(rows.blocks):
+            blocks.finish()
+    return _Replayed(section, comparison, tally, comparison.finish())
+
+
+def _setting(recording: Recording) -> Setting:
+    """Return the recorded setting; modules that its task names are imported only where they are known or trusted."""
+    config = from_json(json.dumps(recording.config))
+    unknown = sorted(set(getattr(config.task, "modules", ())) - KNOWN_MODULES)
+    if unknown and not recording.trusted:
+        raise ConfigError(
+            f"{recording.path}: a replay would import {', '.join(unknown)}, which the recording names; if you know "
+            "where it comes from and what that does, say --trust"
+        )
+    return assembly.setting_on(recording.info, config)
 
 
 def _require_recorded_reflex(setting: Setting, recording: Recording) -> None:
@@ -106,7 +216,7 @@ def play_again(recording: Recording) -> Iterator[TaskRunner]:
     RecordingError
         At the first decision at which the game is not the recorded one.
     """
-    setting = assembly.setting_on(recording.info, from_json(json.dumps(recording.config)))
+    setting = _setting(recording)
     decisions = recording.decisions()
     with _players(setting, decisions) as players:
         yield from _stepped_again(players.task, decisions, recording.path)
@@ -150,9 +260,9 @@ class CompareReport:
         return asdict(self)
 
 
-def compare(path: Path, config: SessionConfig) -> CompareReport:
+def compare(path: Path, config: SessionConfig, *, trusted: bool = False) -> CompareReport:
     """Decode the recorded spikes with the decoder, layout and seed of ``config``; only decisions in play count."""
-    with Recording(path) as recording:
+    with Recording(path, trusted=trusted) as recording:
         setting = assembly.setting_on(recording.info, config)
         with assembly.players(setting) as players:
             decoder, decisions = players.decoder, recording.decisions()

@@ -227,8 +227,8 @@ def test_mp4_without_ffmpeg_names_the_extra(plain, tmp_path, monkeypatch):
 def test_only_one_question_at_a_time(plain, capsys):
     assert main(["replay", str(plain), "--verify", "--render", "a.png"]) == 2
     assert "one at a time" in capsys.readouterr().err
-    assert main(["replay", str(plain), "--from", "1"]) == 2
-    assert "belong to --render" in capsys.readouterr().err
+    assert main(["replay", str(plain), "--force"]) == 2
+    assert "belongs to --render" in capsys.readouterr().err
 
 
 def test_numbers_are_written_as_people_do():

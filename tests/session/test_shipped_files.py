@@ -1,15 +1,21 @@
-"""Everything that is shipped works: each configuration runs and replays, the sample recording still verifies."""
+"""Everything that is shipped works: each configuration runs and replays, the golden recordings still verify."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
 from wetloop.cli.main import main
 from wetloop.config import load_config
+from wetloop.recording.reader import Recording
+from wetloop.recording.schema import FORMAT_VERSION, PULSES, SPIKES, VERSION_ATTRIBUTE
 from wetloop.replay import verify
 
 ROOT = Path(__file__).parents[2]
+GOLDEN = sorted((ROOT / "recordings").glob("sample-*.nwb"))
 REAL = sorted((ROOT.parent / "shared" / "data").glob("*.h5"))
 
 
@@ -25,10 +31,31 @@ def test_every_configuration_runs_and_its_recording_verifies(config, tmp_path, c
     assert json.loads(capsys.readouterr().out)["agrees"]
 
 
-def test_the_sample_recording_still_gives_the_same_decisions():
-    report = verify(ROOT / "recordings" / "sample-culture.nwb")
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_golden_recording_still_gives_the_same_decisions(path):
+    with Recording(path) as recording:
+        expected = recording.summary["decisions"], recording.n_rows(SPIKES), recording.n_rows(PULSES)
+    report = verify(path)
     assert report.differences == []
-    assert report.decisions == 6000
+    assert (report.decisions, report.spikes, report.pulses) == expected
+
+
+def test_every_format_version_has_a_small_golden_recording():
+    versions = set()
+    for path in GOLDEN:
+        with h5py.File(path) as file:
+            versions.add(int(file.attrs[VERSION_ATTRIBUTE]))
+        assert path.stat().st_size < 1_100_000
+    assert versions == set(range(1, FORMAT_VERSION + 1))
+
+
+def test_a_golden_recording_is_not_replaced_by_accident():
+    before = [path.read_bytes() for path in GOLDEN]
+    script = str(ROOT / "scripts" / "update_golden.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "say --replace" in done.stderr
+    assert [path.read_bytes() for path in GOLDEN] == before
 
 
 @pytest.mark.parametrize("path", REAL or [None], ids=lambda path: path.stem if path else "none")

@@ -55,7 +55,13 @@ class Film:
 
 
 def render(
-    path: Path, out: Path, cut: Cut, *, replace: bool = False, on_progress: Callable[[float], None] | None = None
+    path: Path,
+    out: Path,
+    cut: Cut,
+    *,
+    replace: bool = False,
+    trusted: bool = False,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Film:
     """Make a film (``.mp4``, ``.gif``) or a still (``.png``) of a recording.
 
@@ -71,7 +77,7 @@ def render(
     write = _writer(out)
     if out.exists() and not replace:
         raise ConfigError(f"{out} exists and is not replaced: choose another name, or say --force")
-    with Recording(path) as recording:
+    with Recording(path, trusted=trusted) as recording:
         story = _story(recording)
         start_s, stop_s = _span(story, cut, path)
         moments_s = _moments(out, cut, start_s, stop_s)

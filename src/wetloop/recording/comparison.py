@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wetloop.core.errors import ConfigError
 from wetloop.engine.engine import RingReader
 from wetloop.kernels.rings import RECORDER, new_ring
 from wetloop.recording.log import FULL, ROWS, DecisionRows
@@ -25,23 +27,33 @@ HOST_FIELDS = ("lateness_us", "arrival_ns", "start_ns", "done_ns")
 
 
 class Stream:
-    """Rows of one kind, recorded and replayed; of a ``cut`` recording, nothing is said of what lies beyond its end."""
+    """Rows of one kind, recorded and replayed; differences before the part ``compared`` are only counted.
 
-    def __init__(self, name: str, recorded: Records, sampling_frequency: float, time_field: str, *, cut: bool) -> None:
-        self.name, self._recorded, self._rate, self._time = name, recorded, sampling_frequency, time_field
-        self._cut = cut
+    Of a ``cut`` recording, nothing is said of what lies beyond its end.
+    """
+
+    def __init__(
+        self, name: str, recorded: Records, compared: range, sampling_frequency: float, time_field: str, *, cut: bool
+    ) -> None:
+        self.name, self._first, self._rate, self._time = name, compared.start, sampling_frequency, time_field
+        self._recorded, self._cut = recorded[: compared.stop], cut
         self._fields = [f for f in recorded.dtype.names or () if f not in HOST_FIELDS and f != "reserved"]
-        self.n = self.n_different = 0
+        self.n = self.n_different = self.n_before = 0
         self.sentences: list[str] = []
+
+    @property
+    def n_compared(self) -> int:
+        """Rows of the part that were replayed."""
+        return max(0, self.n - self._first)
 
     def add(self, replayed: Records) -> None:
         """Compare the next rows with those recorded at the same place."""
         recorded = self._recorded[self.n : self.n + len(replayed)]
         if len(recorded) < len(replayed) and not self._cut:
-            self._tell(f"{self.name}: the replay has more than the {len(self._recorded)} recorded")
+            self._tell(len(self._recorded), f"{self.name}: the replay has more than the {len(self._recorded)} recorded")
         replayed = replayed[: len(recorded)]
         for k in self._different(recorded, replayed):
-            self._tell(self._sentence(int(k), recorded[k], replayed[k]))
+            self._tell(self.n + int(k), self._sentence(int(k), recorded[k], replayed[k]))
         self.n += len(replayed)
 
     def _different(self, a: Records, b: Records) -> npt.NDArray[np.intp]:
@@ -59,7 +71,10 @@ class Stream:
         )
         return f"{self.name} {self.n + k} at {recorded[self._time] / self._rate:.4f} s: {what}"
 
-    def _tell(self, sentence: str) -> None:
+    def _tell(self, row: int, sentence: str) -> None:
+        if row < self._first:
+            self.n_before += 1
+            return
         self.n_different += 1
         if len(self.sentences) < MOST_DIFFERENCES:
             self.sentences.append(sentence)
@@ -68,7 +83,9 @@ class Stream:
         """Return the first differences, and how many more there are."""
         missing = len(self._recorded) - self.n
         if missing > 0 and not self._cut:
-            self._tell(f"{self.name}: {missing} of {len(self._recorded)} recorded were not replayed")
+            self._tell(
+                len(self._recorded), f"{self.name}: {missing} of {len(self._recorded)} recorded were not replayed"
+            )
         more = self.n_different - len(self.sentences)
         return self.sentences + ([f"{self.name}: {more} more differences"] if more else [])
 
@@ -97,22 +114,86 @@ class Rows(NamedTuple):
         return cls(recording.spikes(), decisions, recording.pulses(), known, cut)
 
 
+class Part(NamedTuple):
+    """From when to when, s on the rig's clock; None: as far as the recording goes."""
+
+    start_s: float | None = None
+    stop_s: float | None = None
+
+
+class Section(NamedTuple):
+    """A part as ranges of rows, and as samples [start, stop).
+
+    Blocks tell which rows belong to it: a row is written with the block in which it was decided or became known, which
+    may lie after the sample that it is about.
+    """
+
+    start_sample: int
+    stop_sample: int
+    decisions: range
+    blocks: range
+    spikes: range
+    pulses: range
+
+
+def section_of(rows: Rows, part: Part, sampling_frequency: float) -> Section:
+    """Return the section with all decisions whose windows lie within the part.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none.
+    """
+    starts, stops = rows.decisions["start_sample"], rows.decisions["stop_sample"]
+    if part == Part() and not len(starts):
+        return Section(0, 0, range(0), *(range(len(table)) for table in (rows.blocks, rows.spikes, rows.pulses)))
+    start = -math.inf if part.start_s is None else part.start_s * sampling_frequency
+    stop = math.inf if part.stop_s is None else part.stop_s * sampling_frequency
+    inside = np.flatnonzero((starts >= start) & (stops <= stop))
+    if not len(inside):
+        extent = (
+            f"{starts[0] / sampling_frequency:g} to {stops[-1] / sampling_frequency:g} s" if len(starts) else "none"
+        )
+        raise ConfigError(f"there is no decision in this part; on the rig's clock there are those of {extent}")
+    first, last = int(inside[0]), int(inside[-1])
+    ends = rows.blocks["start_sample"] + rows.blocks["n_samples"]
+    blocks = range(
+        int(np.searchsorted(rows.blocks["start_sample"], starts[first])) if first else 0,
+        min(len(ends), int(np.searchsorted(ends, stops[last])) + 1) if last + 1 < len(stops) else len(ends),
+    )
+    spikes = _written(rows.blocks["n_spikes"], blocks, len(rows.spikes))
+    pulses = _written(rows.blocks["n_pulses"], blocks, len(rows.pulses))
+    return Section(int(starts[first]), int(stops[last]), range(first, last + 1), blocks, spikes, pulses)
+
+
+def _written(counts: npt.NDArray[np.int32], blocks: range, n_rows: int) -> range:
+    """Return the rows that were written with these blocks, of which each wrote so many."""
+    edges = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    return range(int(edges[blocks.start]), n_rows if blocks.stop == len(counts) else int(edges[blocks.stop]))
+
+
 class Comparison:
-    """The log of a replay: compares instead of writing."""
+    """The log of a replay: compares instead of writing, in a section of the recording."""
 
     def __init__(
-        self, rows: Rows, recording: Recording, engine: EnginePort, on_progress: Callable[[float], None] | None
+        self,
+        rows: Rows,
+        section: Section,
+        recording: Recording,
+        engine: EnginePort,
+        on_progress: Callable[[float], None] | None,
     ) -> None:
         rate = recording.info.sampling_frequency
         self._recorded, self._recording, self._engine, self._on_progress = rows, recording, engine, on_progress
+        self._section = section
         ring = new_ring(rows.decisions.dtype, ROWS, RECORDER)
         self._rows, self._replayed = DecisionRows(ring, recording.header["event_names"]), RingReader(ring, RECORDER)
         self._rings = self._replayed, engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks
         cut = rows.cut
-        self._decisions = Stream("decision", rows.decisions, rate, "stop_sample", cut=cut)
-        self.pulses = Stream("pulse", rows.pulses, rate, "sample_index", cut=cut)
-        self.spikes = Stream("spike", rows.spikes, rate, "sample_index", cut=cut)
-        self._blocks = Stream("block", rows.blocks, rate, "start_sample", cut=cut)
+        self._decisions = Stream("decision", rows.decisions, section.decisions, rate, "stop_sample", cut=cut)
+        self.pulses = Stream("pulse", rows.pulses, section.pulses, rate, "sample_index", cut=cut)
+        self.spikes = Stream("spike", rows.spikes, section.spikes, rate, "sample_index", cut=cut)
+        self._blocks = Stream("block", rows.blocks, section.blocks, rate, "start_sample", cut=cut)
         self.decisions = 0
 
     def decision(
@@ -130,25 +211,46 @@ class Comparison:
         self.spikes.add(self._engine.recorded_spikes.take())
         self._blocks.add(self._engine.recorded_blocks.take())
         if self._on_progress is not None:
-            self._on_progress(self.decisions / max(1, len(self._recorded.decisions)))
+            self._on_progress(self.decisions / max(1, self._section.decisions.stop))
 
     def finish(self) -> list[str]:
         """Return every difference found, as sentences; none if the replay agrees."""
         self._compare()
-        streams = (self.spikes, self._decisions, self.pulses, self._blocks)
         altered = self._altered_spikes() if self._recording.complete else []
-        return [*altered, *(s for stream in streams for s in stream.finish())]
+        return [*altered, *(s for stream in self._streams for s in stream.finish())]
+
+    @property
+    def n_decisions(self) -> int:
+        """Decisions of the section that were replayed."""
+        return max(0, self.decisions - self._section.decisions.start)
+
+    @property
+    def differences_before(self) -> int:
+        """Rows before the section that differ."""
+        return sum(stream.n_before for stream in self._streams)
+
+    @property
+    def _streams(self) -> tuple[Stream, ...]:
+        return self.spikes, self._decisions, self.pulses, self._blocks
 
     def _altered_spikes(self) -> list[str]:
         """Name the spikes on which the file's two tables disagree: one of the two was altered."""
         told, rate = [], self._recording.info.sampling_frequency
         spikes = self._recorded.spikes
-        for channel, units in enumerate(self._recording.unit_spikes()):
-            table = spikes["sample_index"][spikes["channel_index"] == channel]
+        for channel, peaks in enumerate(self._recording.unit_spikes()):
+            table = self._inside(spikes["sample_index"][spikes["channel_index"] == channel])
+            units = self._inside(peaks)
             for name, more, less in (("detected_spikes", table, units), ("units", units, table)):
                 told += [
                     f"spike on channel {channel} at {sample / rate:.5f} s (sample {sample}) stands in {name} only"
                     for sample in np.setdiff1d(more, less).tolist()
                 ]
-        more = len(told) - MOST_DIFFERENCES
-        return told[:MOST_DIFFERENCES] + ([f"{more} more spikes stand in one table only"] if more > 0 else [])
+        n_more = len(told) - MOST_DIFFERENCES
+        return told[:MOST_DIFFERENCES] + ([f"{n_more} more spikes stand in one table only"] if n_more > 0 else [])
+
+    def _inside(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the peaks in the section; before the first decision and after the last one nothing is cut off."""
+        section = self._section
+        first = -1 if section.decisions.start == 0 else section.start_sample
+        whole = section.decisions.stop == len(self._recorded.decisions)
+        return samples[(samples >= first) & ((samples < section.stop_sample) | whole)]

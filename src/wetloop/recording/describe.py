@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
+from wetloop.core import hdf5
+from wetloop.core.errors import RecordingError
 from wetloop.kernels.records import FATES, KINDS
 from wetloop.recording import schema
 from wetloop.recording.journal import journal_path
@@ -18,33 +21,65 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 TOLD = ("identifier", "session_start", "description", "condition", "seed", "versions")
+MOST_NAMED = 5
+MOST_SAID = 200
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """Return an overview of the recording: what, how long, on which rig, and how it went."""
-    with Recording(path) as recording:
-        start, stop = recording.extent()
-        duration_s = (stop - start) / recording.info.sampling_frequency
-        samples = recording.samples
-        return {
-            "file": str(path),
-            "size_bytes": recording.path.stat().st_size,
-            "complete": recording.complete,
-            "journal": _journal(path),
-            "recovered": recording.recovered,
-            **{name: recording.header[name] for name in TOLD},
-            "rig": _rig(recording),
-            "duration_s": duration_s,
-            "raw_samples": 0 if samples is None else samples.shape[0],
-            "frames": len(recording.frame_samples),
-            "spikes": _spikes(recording, duration_s),
-            "pulses": _pulses(recording),
-            "decisions": _decisions(recording),
-            "episodes": _episodes(recording),
-            "blocks": _blocks(recording),
-            "operator_commands": recording.n_rows(schema.COMMANDS),
-            "summary": recording.summary,
-        }
+def describe(path: Path, *, trusted: bool = False) -> dict[str, Any]:
+    """Return an overview of the recording: what, how long, on which rig, and how it went.
+
+    All but raw samples and pictures is read once, so that damage is found.
+
+    Raises
+    ------
+    RecordingError
+        Saying what is wrong with the file, whatever it is.
+    """
+    try:
+        with Recording(path, trusted=trusted) as recording:
+            overview = _overview(recording)
+        return overview | _checked(path)
+    except RecordingError:
+        raise
+    except Exception as error:
+        said = hdf5.printable(f"{type(error).__name__}: {error}")
+        raise RecordingError(f"{path}: damaged, what it says of itself makes no sense ({said[:MOST_SAID]})") from error
+
+
+def _overview(recording: Recording) -> dict[str, Any]:
+    start, stop = recording.extent()
+    duration_s = (stop - start) / recording.info.sampling_frequency
+    samples = recording.samples
+    return {
+        "file": str(recording.path),
+        "size_bytes": recording.path.stat().st_size,
+        "complete": recording.complete,
+        "journal": _journal(recording.path),
+        "recovered": recording.recovered,
+        **{name: recording.header[name] for name in TOLD},
+        "rig": _rig(recording),
+        "duration_s": duration_s,
+        "raw_samples": 0 if samples is None else samples.shape[0],
+        "frames": len(recording.frame_samples),
+        "spikes": _spikes(recording, duration_s),
+        "pulses": _pulses(recording),
+        "decisions": _decisions(recording),
+        "episodes": _episodes(recording),
+        "blocks": _blocks(recording),
+        "operator_commands": recording.n_rows(schema.COMMANDS),
+        "summary": recording.summary,
+    }
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """Return which datasets were too large to be read for their checksums."""
+    with h5py.File(path) as file:
+        damaged, left_out = hdf5.unreadable(file)
+    if damaged:
+        more = f" and {len(damaged) - MOST_NAMED} more" if len(damaged) > MOST_NAMED else ""
+        names = ", ".join(damaged[:MOST_NAMED])
+        raise RecordingError(f"{path}: damaged, cannot be read: {names}{more}. wetloop recover saves the rest")
+    return {"not_checked": left_out}
 
 
 def _journal(path: Path) -> str | None:

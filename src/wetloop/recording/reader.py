@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
@@ -18,6 +17,7 @@ from wetloop.kernels.records import BLOCK, COMMAND, PULSE, SPIKE
 from wetloop.recording import header as heads
 from wetloop.recording import schema
 from wetloop.recording.episodes import episodes
+from wetloop.recording.structure import opened
 from wetloop.recording.tables import read_rows
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import h5py
     import numpy.typing as npt
 
     from wetloop.core.guard import Pattern
@@ -42,15 +43,22 @@ BESIDE = {
 class Recording:
     """A recording, complete or still growing (then as it was at the writer's last flush).
 
+    Parameters
+    ----------
+    path
+        The file.
+    trusted
+        Read it even where it leads into other files or declares absurd sizes, and let a replay import what it names.
+
     Raises
     ------
     RecordingError
         Saying what is wrong with the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._file = _open(self.path)
+    def __init__(self, path: Path, *, trusted: bool = False) -> None:
+        self.path, self.trusted = Path(path), trusted
+        self._file = opened(self.path, trusted=trusted)
         try:
             _check(self.path, self._file)
         except BaseException:
@@ -243,27 +251,9 @@ class Recording:
         return text
 
 
-def _open(path: Path) -> h5py.File:
-    if not path.is_file():
-        raise RecordingError(f"{path}: there is no such file")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise RecordingError(f"{path}: {_reason(str(error))}") from error
-
-
-def _reason(message: str) -> str:
-    """Return what HDF5's refusal means."""
-    if "truncated file" in message:
-        return "the file is truncated: its end is missing"
-    if "signature not found" in message:
-        return "this is no HDF5 file"
-    return f"HDF5 cannot open the file: {message}"
-
-
 def _check(path: Path, file: h5py.File) -> None:
     version = file.attrs.get(schema.VERSION_ATTRIBUTE)
-    if version is None:
+    if not isinstance(version, np.integer):
         raise RecordingError(f"{path}: an HDF5 file, but not a Wetloop recording")
     if version > schema.FORMAT_VERSION:
         raise RecordingError(

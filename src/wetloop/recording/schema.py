@@ -13,7 +13,12 @@ import numpy as np
 from wetloop.core.types import Answer, Priority, Timing, Update
 from wetloop.kernels.records import BLOCK, COMMAND, EXCLUSIONS, FATES, KINDS, PULSE, SPIKE, STATES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Grows when an older Wetloop would take a new recording for something that it is not: where a column or document was
+removed, renamed or given another meaning, or added and a replay without it decides otherwise. What may be overlooked is
+added without a new version. Every version stays readable; ``recordings/`` keeps one of each, which the tests replay.
+1: the first. 2: spikes may be excluded from decoding, and the task may answer late.
+"""
 VERSION_ATTRIBUTE = "wetloop_format_version"
 COMPLETE_ATTRIBUTE = "wetloop_complete"
 RECOVERED_ATTRIBUTE = "wetloop_recovered"
