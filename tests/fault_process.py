@@ -108,7 +108,9 @@ def _readable(path, *, rebuilding):
             rebuild(sources, path, path.with_suffix(".recovered"))
         except RecordingError as error:
             return {"faults": [*verdict.faults, str(error)]}
-    rows = {name: max(source.n_rows[name] for source in sources) for name in sources[0].n_rows} if sources else {}
+    rows = (
+        {name: max(source.n_rows.get(name, 0) for source in sources) for name in sources[0].n_rows} if sources else {}
+    )
     return {"whole": verdict.whole, "faults": verdict.faults, "rows": rows}
 
 

@@ -17,7 +17,9 @@ from wetloop.core.types import Tick
 from wetloop.kernels.rings import HEAD, RECORDER, new_ring
 from wetloop.recording.describe import describe
 from wetloop.recording.frames import Camera, grey, pooled
+from wetloop.recording.journal import Safekeeping
 from wetloop.recording.reader import Recording
+from wetloop.recording.recover import recover
 from wetloop.recording.schema import frame_dtype
 
 session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
@@ -106,6 +108,19 @@ def test_pictures_come_back_with_their_exact_samples(recorded):
         np.testing.assert_array_equal(recording.frame_samples, recorded.rows["sample_index"])
         np.testing.assert_array_equal(recording.frame_times, recorded.rows["sample_index"] / 25_000)
     assert describe(recorded.path)["frames"] == 50
+
+
+@pytest.mark.parametrize("journal", ["none", "all"])
+def test_pictures_of_a_recording_that_was_cut_short_are_recovered(tmp_path, journal):
+    path, rows = tmp_path / "cut.nwb", pictures(30)
+    header = dataclasses.replace(session.make_header(), frame_shape=SIZE)
+    writer = session.Writer(path, header, safekeeping=Safekeeping(journal))
+    writer.append(**session.make_rows())
+    writer.append_frames(rows)
+    writer.abort()
+    with Recording(Path(recover(path).recovered)) as recording:
+        np.testing.assert_array_equal(recording.frames(), rows["frame"])
+        np.testing.assert_array_equal(recording.frame_samples, rows["sample_index"])
 
 
 def test_pictures_are_chunked_compressed_and_checked(recorded):

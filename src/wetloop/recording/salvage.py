@@ -19,7 +19,7 @@ import numpy as np
 from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 from wetloop.recording.journal import How, Journal, Opening
-from wetloop.recording.reader import TABLES, Recording
+from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +131,13 @@ def _n_rows(dataset: h5py.Dataset) -> int:
     return min(claimed, int(dataset.id.get_num_chunks()) * int(dataset.chunks[0]))
 
 
+BESIDE = {
+    schema.DECISIONS: {"action": f"{schema.ACTION}/data", "observation": f"{schema.OBSERVATION}/data"},
+    schema.FRAMES: {"frame": f"{schema.GAME_FRAMES}/data"},
+}
+"""Fields of records that stand in series of their own."""
+
+
 class _Salvage:
     """Reads the exact columns of each table, cut to the shortest; what is derived is not needed."""
 
@@ -139,6 +146,8 @@ class _Salvage:
         texts = {name: file[f"{schema.SCRATCH}/{name}"].asstr()[()] for name in schema.DOCUMENTS}
         head = json.loads(texts["header"])
         types = schema.RECORDS | {schema.DECISIONS: schema.decision_dtype(head["n_actions"], head["n_observations"])}
+        if schema.FRAMES.path in file:
+            types |= {schema.FRAMES: schema.frame_dtype(tuple(head["frame_shape"]))}
         self._types, self._summary = types, texts["summary"]
         how = How(raw_samples=schema.RAW in file, compression="none")
         self._opening = Opening(texts, [(table.path, dtype) for table, dtype in types.items()], *how)
@@ -147,7 +156,7 @@ class _Salvage:
     def extract(self, into: Path) -> list[str]:
         """Write all that is readable, and return what is not, in words."""
         with contextlib.closing(Journal(into, self._opening, "all")) as journal:
-            for table in TABLES:
+            for table in self._types:
                 self._table(journal, table)
             if self._opening.raw_samples:
                 self._samples(journal)
@@ -157,10 +166,8 @@ class _Salvage:
         return self._faults
 
     def _table(self, journal: Journal, table: schema.Table) -> None:
-        where = {field: f"{table.path}/{name}" for field, name in table.exact.items()}
-        if table is schema.DECISIONS:
-            where |= {"action": f"{schema.ACTION}/data", "observation": f"{schema.OBSERVATION}/data"}
-        columns = {field: self._file[name] for field, name in where.items()}
+        where = {field: f"{table.path}/{name}" for field, name in table.exact.items()} | BESIDE.get(table, {})
+        columns = {field: self._file[name] for field, name in where.items() if name in self._file}
         n_rows, lost = min(_n_rows(column) for column in columns.values()), 0
         for start in range(0, n_rows, table.chunk_rows):
             stop = min(n_rows, start + table.chunk_rows)
