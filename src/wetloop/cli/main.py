@@ -18,6 +18,7 @@ from wetloop.cli.new_config import new_config
 from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
+from wetloop.cli.view import view
 from wetloop.core.errors import WetloopError
 
 EPILOG = (
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(replay)
+app.command()(view)
 app.command()(inspect)
 app.command()(compare)
 app.command("fit-decoder")(fit_decoder)
