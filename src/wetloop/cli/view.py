@@ -17,7 +17,7 @@ EXPOSED = (
 )
 
 
-def view(  # noqa: PLR0913  (typer: one parameter per option)
+def view(
     file: Annotated[
         Path | None, typer.Argument(help="A recording to play; by default the session that runs, and then the next.")
     ] = None,

@@ -111,10 +111,10 @@ class ArenaFeed:
         return max(0, control_word(self._shared.control, ORIGIN))
 
     def _shot(self) -> Shot | None:
-        rows = self._frames.take() if min(self.facts.header["frame_shape"]) else ()
-        if not len(rows):
+        if not min(self.facts.header["frame_shape"]):
             return None
-        return Shot(rows[-1]["frame"], float(rows[-1]["source_width"] / rows[-1]["source_height"]))
+        rows = self._frames.take()[-1:]
+        return Shot(rows["frame"][0], float(rows["source_width"][0] / rows["source_height"][0])) if len(rows) else None
 
     @property
     def over(self) -> bool:

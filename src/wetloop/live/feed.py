@@ -24,8 +24,8 @@ class Shot(NamedTuple):
 class Batch(NamedTuple):
     """What happened since the last one; records as the recording has them.
 
-    ``first_sample`` is where the session began, ``now_sample`` how far it is. Where ``anew`` is set, all that was told before is to be forgotten: the
-    batch then begins with the session (spikes: with the last seconds).
+    ``first_sample`` is where the session began, ``now_sample`` how far it is. Where ``anew`` is set, all that was told
+    before is to be forgotten: the batch then begins with the session (spikes: with the last seconds).
     """
 
     first_sample: int

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 KEPT = 12
 """Texts kept for pages that are a little late (half a second); later ones skip to the newest."""
@@ -35,7 +35,7 @@ class Hub:
         self._came.set()
         self._came = asyncio.Event()
 
-    async def texts(self) -> AsyncIterator[str]:
+    async def texts(self) -> AsyncGenerator[str]:
         """Yield every text from now on, as fast as they are asked for; a slow reader misses some."""
         at = self._next
         self.pages += 1

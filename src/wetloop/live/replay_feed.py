@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WINDOW_S = 10.0
 """How far back spikes are told after a jump, s of rig time."""
 SLOWEST, FASTEST = 0.05, 64.0
+LONGEST_STEP_S = 0.25
+"""A playhead that was not looked after for longer stood still, s of host time."""
 
 
 class ReplayFeed:
@@ -90,7 +92,8 @@ class ReplayFeed:
     def _move(self) -> None:
         now_s = self._clock()
         if not self.paused:
-            self._at += (now_s - self._looked_s) * self.speed * self.facts.sampling_frequency
+            step_s = min(now_s - self._looked_s, LONGEST_STEP_S)
+            self._at += step_s * self.speed * self.facts.sampling_frequency
         self._looked_s = now_s
         if self._at >= self._stop:
             self._at, self.paused = float(self._stop), True

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
@@ -86,7 +85,9 @@ class Viewer:
             await asyncio.sleep(due_s - clock())
 
     def step(self) -> None:
-        """Take what is new from the feed, and tell the pages."""
+        """Take what is new from the feed, and tell the pages; a replay waits for the first one."""
+        if isinstance(self._feed, ReplayFeed) and not self._hub.pages:
+            return
         batch, board, self._steps = self._feed.take(), self._board, self._steps + 1
         facts = self._feed.facts
         if facts is not None and (board is None or facts is not board.facts):

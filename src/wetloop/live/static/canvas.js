@@ -46,10 +46,10 @@ export function line(pen, colour, points, width = 1, dash = []) {
   pen.setLineDash([]);
 }
 
-// Return the next of 1, 2, 5, 10, 20, ... that is no less than the value.
+// Return the next of 1, 2, 4, 6, 10, 20, ... that is no less than the value.
 export function roundedUp(value) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)));
-  return unit * [1, 2, 5, 10].find((step) => step * unit >= value * (1 - 1e-9));
+  return unit * [1, 2, 4, 6, 10].find((step) => step * unit >= value * (1 - 1e-9));
 }
 
 export const minus = (text) => String(text).replace("-", "\u2212");

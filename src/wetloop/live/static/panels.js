@@ -140,7 +140,7 @@ export function drawTiming(canvas, edges_us, counts, period_us) {
   line(pen, ink.stop, [[x(period_us), box.top - size * 0.6], [x(period_us), box.bottom]], 2);
   write(pen, `deadline ${duration(period_us)}`, x(period_us) - 6, box.top - size * 0.3, "right", ink.ink);
   for (let power = low; power <= high; power++) {
-    const align = power === low ? "left" : "center";
+    const align = power === low ? "left" : power + 0.5 > high ? "right" : "center";
     write(pen, duration(10 ** power), x(10 ** power), height - size * 0.25, align);
   }
 }

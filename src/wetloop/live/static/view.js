@@ -93,28 +93,31 @@ const GOOD = ["running", "replay"], BAD = ["tripped", "died"];
 
 function tell(message) {
   figures = message;
-  state(message.silenced ? "stimulation off" : message.state,
-    message.silenced || BAD.includes(message.state) ? "bad" : GOOD.includes(message.state) ? "good" : "");
+  const off = message.silenced && message.state === "running";
+  state(off ? "stimulation off" : message.state,
+    off || BAD.includes(message.state) ? "bad" : GOOD.includes(message.state) ? "good" : "");
   const known = (value, words) => (value === null ? "–" : words(value));
   $("rate").textContent = `${message.spikes_hz} spikes/s, ${message.pulses_hz} pulses/s`;
   $("quantiles").textContent = message.p50_us === null ? "not recorded: accelerated"
     : `p50 ${duration(message.p50_us)}, p99 ${duration(message.p99_us)}, longest ${duration(message.longest_us)}`;
-  const undelivered = Object.entries(message.refused).map(([why, n]) => `${why.replaceAll("_", " ")} ${n}`).join(", ");
+  const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+  const undelivered = Object.entries(message.refused).map(([why, n]) => [`– ${why.replaceAll("_", " ")}`, short(n)]);
   rows($("health"), [
     ["late packets", short(message.late_blocks), message.late_blocks > 0],
     ["late decisions", `${short(message.late_decisions)} of ${short(message.decisions)}`, message.late_decisions > 0],
     ["lost samples", short(message.lost_samples), message.lost_samples > 0],
     ["dropped records", short(message.dropped_total), message.dropped_total > 0],
     ["refused by guard", short(message.guard_refusals), message.guard_refusals > 0],
-    ["pulses delivered", short(Object.values(message.delivered).reduce((a, b) => a + b, 0))],
-    ["not delivered", undelivered || "0"],
+    ["pulses delivered", `${short(sum(message.delivered))} of ${short(sum(message.delivered) + sum(message.refused))}`],
     ...(facts.replayed ? [] : [
-      ["held back, late at rig", `${message.held_back}, ${message.late_at_rig}`, message.held_back + message.late_at_rig > 0],
+      ["held back", short(message.held_back), message.held_back > 0],
+      ["late at rig", short(message.late_at_rig), message.late_at_rig > 0],
       ["behind on disk", known(message.lag_s, (s) => `${s.toFixed(1)} s`), message.lag_s > 5],
       ["disk lasts", known(message.disk_minutes, lasting), message.disk_minutes !== null && message.disk_minutes < 30],
     ]),
     ["file", known(message.written_mb, (mb) => `${mb.toFixed(1)} MB`)],
     ["viewers", message.pages],
+    ...undelivered,
   ]);
   $("play").textContent = message.paused ? "Play" : "Pause";
   if (message.speed && document.activeElement !== $("speed")) $("speed").value = message.speed;
