@@ -7,8 +7,11 @@ pairs of sessions, without any viewer and with four that read and one that never
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser_process import CHROMIUM, tab
 from view_process import Page, ViewProcess
 
-BUSY = ["source.kind=poisson", "source.rate_hz=15.6"]
+SPIKES_HZ = 1000
 PAGES = 4
 SETTLE_S = 2.0
 
@@ -36,61 +39,53 @@ def read_all(host: str) -> None:
             return
 
 
-class Watched:
-    """A viewer of a session, and what it cost meanwhile."""
-
-    def __init__(self, viewer: ViewProcess) -> None:
-        self._viewer = viewer
-
-    def __call__(self, stop) -> None:
-        with self._viewer.page() as page:
-            while page.hear()["is"] != "news":
-                continue
-            end_s = time.monotonic() + SETTLE_S
-            while time.monotonic() < end_s:
-                page.hear()
-            cpu_s, begun_s, heard, n, spikes = self._viewer.cpu_s(), time.monotonic(), page.heard_bytes, 0, 0
-            while not stop.is_set():
-                message = page.hear()
-                n += message["is"] == "news"
-                spikes += len(message.get("spikes", ())) // 2
-                took_s = time.monotonic() - begun_s
-                self.values = {
-                    "cpu_percent": round(100 * (self._viewer.cpu_s() - cpu_s) / took_s, 2),
-                    "told_per_s": round(n / took_s, 1),
-                    "kB_per_s": round((page.heard_bytes - heard) / took_s / 1e3, 1),
-                    "spikes_per_s": round(spikes / took_s),
-                }
-
-
-class Drawn:
-    """A browser on a session, and how often it draws."""
-
-    def __init__(self, viewer: ViewProcess, folder: str) -> None:
-        self._viewer, self._folder, self.values = viewer, folder, {}
-
-    def __call__(self, stop) -> None:
-        with tab(self._folder) as page:
-            page.show(self._viewer.url, 1600, 900, "dark")
-            begun_s, frames = time.monotonic(), int(page.value("document.body.dataset.frames"))
-            while not stop.wait(1.0):
-                took_s = time.monotonic() - begun_s
-                now = int(page.value("document.body.dataset.frames"))
-                self.values = {"frames_per_s": round((now - frames) / took_s, 1), "seconds": round(took_s, 1)}
+@contextlib.contextmanager
+def busy_session(seconds: float):
+    """Run a session with 1,000 spikes/s meanwhile."""
+    source = f"source={{kind: poisson, rate_hz: {SPIKES_HZ / 64}}}"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "wetloop", "run", "configs/pong.yaml", "--quiet", "--duration", f"{seconds}s"]
+        command += ["--set", source, "--set", f"recording.folder={folder}"]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            running.send_signal(signal.SIGINT)
+            running.wait(60)
 
 
 def cost(seconds: float) -> dict[str, float]:
-    with ViewProcess() as viewer:
-        watched = Watched(viewer)
-        play(seconds + SETTLE_S, BUSY, watched, marker=False)
-        return watched.values
+    """Return what a viewer with one page costs."""
+    with ViewProcess() as viewer, busy_session(10 * seconds), viewer.page() as page:
+        while page.hear("news")["now_s"] < SETTLE_S:
+            continue
+        cpu_s, begun_s, heard, n, spikes = viewer.cpu_s(), time.monotonic(), page.heard_bytes, 0, 0
+        while (took_s := time.monotonic() - begun_s) < seconds:
+            message = page.hear()
+            n += message["is"] == "news"
+            spikes += len(message.get("spikes", ())) // 2
+        return {
+            "cpu_percent": round(100 * (viewer.cpu_s() - cpu_s) / took_s, 2),
+            "told_per_s": round(n / took_s, 1),
+            "kB_per_s": round((page.heard_bytes - heard) / took_s / 1e3, 1),
+            "spikes_per_s": round(spikes / took_s),
+            "memory_mb": round(viewer.memory_mb()),
+        }
 
 
 def frame_rate(seconds: float) -> dict[str, float]:
-    with ViewProcess() as viewer, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        drawn = Drawn(viewer, folder)
-        play(seconds + 8, BUSY, drawn, marker=False)
-        return drawn.values
+    """Return how often a browser draws the page."""
+    with (
+        ViewProcess() as viewer,
+        busy_session(10 * seconds),
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        tab(folder) as page,
+    ):
+        page.show(viewer.url, 1600, 900, "dark")
+        begun_s, frames = time.monotonic(), int(page.value("document.body.dataset.frames"))
+        page.value(f"new Promise((done) => setTimeout(done, {seconds * 1000}))")
+        took_s = time.monotonic() - begun_s
+        return {"frames_per_s": round((int(page.value("document.body.dataset.frames")) - frames) / took_s, 1)}
 
 
 def punctuality(seconds: float, *, watched: bool) -> dict[str, float]:

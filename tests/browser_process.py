@@ -46,7 +46,7 @@ class Tab:
         self.until("+document.body?.dataset.frames > 20 && document.querySelector('#health dd') !== null")
 
     def value(self, expression):
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 

@@ -24,8 +24,8 @@ from wetloop.engine.live import (
     control_word,
     now_host_ns,
 )
-from wetloop.kernels.records import STATES
-from wetloop.kernels.rings import DROPPED, observe
+from wetloop.kernels.records import BLOCK, PULSE, SPIKE, STATES
+from wetloop.kernels.rings import DROPPED, new_ring, observe
 from wetloop.live.facts import Facts
 from wetloop.live.feed import Batch, Health, Shot
 from wetloop.recording.notice import NOTICE, read_notice
@@ -178,6 +178,7 @@ class LatestSession:
     """
 
     def __init__(self, name: str | None = None) -> None:
+        _load_kernels()
         self._name, self._feed = name, None if name is None else attach(name)
         self._looked_ns = 0
 
@@ -223,6 +224,12 @@ class LatestSession:
             self.close()
             self._feed = found
             return
+
+
+def _load_kernels() -> None:
+    """Load what reads the rings before anybody waits for it."""
+    for dtype in (SPIKE, PULSE, BLOCK):
+        Observer(new_ring(dtype, 1)).take()
 
 
 def attach(name: str) -> ArenaFeed:

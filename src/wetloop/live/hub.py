@@ -7,26 +7,19 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncIterator
 
 KEPT = 12
 """Texts kept for pages that are a little late (half a second); later ones skip to the newest."""
 
 
 class Hub:
-    """The newest texts, numbered from 0.
-
-    Attributes
-    ----------
-    pages
-        How many are reading.
-    """
+    """The newest texts, numbered from 0."""
 
     def __init__(self) -> None:
         self._kept: deque[str] = deque(maxlen=KEPT)
         self._next = 0
         self._came = asyncio.Event()
-        self.pages = 0
 
     def publish(self, text: str) -> None:
         """Keep a text, and wake whoever waits for it."""
@@ -35,18 +28,16 @@ class Hub:
         self._came.set()
         self._came = asyncio.Event()
 
-    async def texts(self) -> AsyncGenerator[str]:
-        """Yield every text from now on, as fast as they are asked for; a slow reader misses some."""
-        at = self._next
-        self.pages += 1
-        try:
-            while True:
-                if at == self._next:
-                    await self._came.wait()
-                if self._next - at > len(self._kept):
-                    at = self._next - 1
-                text = self._kept[at - self._next]
-                at += 1
-                yield text
-        finally:
-            self.pages -= 1
+    def texts(self) -> AsyncIterator[str]:
+        """Return every text from now on, as fast as they are asked for; a slow reader misses some."""
+        return self._from(self._next)
+
+    async def _from(self, at: int) -> AsyncIterator[str]:
+        while True:
+            if at == self._next:
+                await self._came.wait()
+            if self._next - at > len(self._kept):
+                at = self._next - 1
+            text = self._kept[at - self._next]
+            at += 1
+            yield text

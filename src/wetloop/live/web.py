@@ -7,8 +7,9 @@ import contextlib
 import json
 import secrets
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from wetloop.live.feed import Feed
 
+T = TypeVar("T")
 STATIC = Path(__file__).parent / "static"
 PERIOD_S = 0.04
 FIGURES_EVERY = 6
@@ -37,7 +39,7 @@ FIGURES_EVERY = 6
 MOST_PAGES = 32
 MOST_BYTES = 2048
 """A message from a page is a short command."""
-TRY_LATER, GONE = 1013, 1001
+TRY_LATER = 1013
 NO_TOKEN = "view only: open the page by the whole address that wetloop view printed, which ends in a token"  # noqa: S105
 CANNOT = "a running session cannot be paused or moved from here"
 
@@ -52,6 +54,9 @@ class Address(NamedTuple):
 class Viewer:
     """One feed, shown on any number of pages.
 
+    Whatever touches the feed or the board happens in one thread beside the loop that serves the pages: finding a
+    session may take seconds (kernels are loaded), reading a file too.
+
     Parameters
     ----------
     feed
@@ -62,8 +67,10 @@ class Viewer:
 
     def __init__(self, feed: Feed, token: str) -> None:
         self._feed, self._token, self._hub = feed, token, Hub()
+        self._aside = ThreadPoolExecutor(1, "feed")
         self._board: Board | None = None
-        self._session = self._steps = 0
+        self._pages = self._session = self._steps = 0
+        self._hurry = False
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -75,37 +82,45 @@ class Viewer:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            self._aside.shutdown()
 
     async def _follow(self) -> None:
         clock = asyncio.get_running_loop().time
         due_s = clock()
         while True:
-            self.step()
+            for text in await self._apart(self._step):
+                self._hub.publish(text)
             due_s = max(due_s + PERIOD_S, clock())
             await asyncio.sleep(due_s - clock())
 
-    def step(self) -> None:
-        """Take what is new from the feed, and tell the pages; a replay waits for the first one."""
-        if isinstance(self._feed, ReplayFeed) and not self._hub.pages:
-            return
-        batch, board, self._steps = self._feed.take(), self._board, self._steps + 1
-        facts = self._feed.facts
-        if facts is not None and (board is None or facts is not board.facts):
-            board = self._board = Board(facts)
-            self._session += 1
-            self._publish(self._facts())
-        if board is not None and batch is not None:
-            board.add(batch)
-            if self._hub.pages:
-                self._publish(messages.news(board, batch))
-        if self._hub.pages and not self._steps % FIGURES_EVERY:
-            self._publish(self._figures())
+    async def _apart(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
-    def _publish(self, message: dict[str, Any]) -> None:
-        self._hub.publish(self._text(message))
+    def _step(self) -> list[str]:
+        """Take what is new from the feed, and return what the pages are told; a replay waits for the first one."""
+        if isinstance(self._feed, ReplayFeed) and not self._pages:
+            return []
+        batch, self._steps = self._feed.take(), self._steps + 1
+        told = [self._text(self._facts())] if self._another() else []
+        if self._board is not None and batch is not None:
+            self._board.add(batch)
+            told += [self._text(messages.news(self._board, batch))] if self._pages else []
+        if self._pages and (self._hurry or not self._steps % FIGURES_EVERY):
+            told.append(self._text(self._figures()))
+            self._hurry = False
+        return told
+
+    def _another(self) -> bool:
+        """Begin a new board where the feed shows another session than before."""
+        facts = self._feed.facts
+        if facts is None or (self._board is not None and facts is self._board.facts):
+            return False
+        self._board = Board(facts)
+        self._session += 1
+        return True
 
     def _text(self, message: dict[str, Any]) -> str:
-        return messages.text(message | {"session": self._session})
+        return messages.text(message | {"session": self._session, "step": self._steps})
 
     def _facts(self) -> dict[str, Any]:
         return {"is": "none"} if self._board is None else messages.facts_message(self._board.facts)
@@ -117,14 +132,22 @@ class Viewer:
         told = messages.figures(self._board, health)
         if isinstance(feed, ReplayFeed):
             told |= {"speed": feed.speed, "paused": feed.paused}
-        return told | {"pages": self._hub.pages}
+        return told | {"pages": self._pages}
+
+    def _greeting(self) -> list[str]:
+        """Return what a page is told that has just come; texts of this step and of earlier ones are then old."""
+        told = [self._facts(), self._figures()]
+        if self._board is not None and self._board.recent:
+            told.insert(1, messages.past(self._board))
+        return [self._text(message) for message in told]
 
     async def serve_page(self, page: WebSocket) -> None:
         """Tell one page everything until it goes, and do what it asks for."""
         await page.accept()
-        if self._hub.pages >= MOST_PAGES:
+        if self._pages >= MOST_PAGES:
             await page.close(TRY_LATER)
             return
+        self._pages += 1
         telling = asyncio.create_task(self._tell(page))
         try:
             async for request in page.iter_text():
@@ -132,20 +155,17 @@ class Viewer:
         except (WebSocketDisconnect, RuntimeError):
             return
         finally:
+            self._pages -= 1
             telling.cancel()
             with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
                 await telling
 
     async def _tell(self, page: WebSocket) -> None:
         texts = self._hub.texts()
-        greeting = [self._facts(), self._figures()]
-        if self._board is not None and self._board.recent:
-            greeting.insert(1, messages.past(self._board))
-        for message in greeting:
-            await page.send_text(self._text(message))
-        async with contextlib.aclosing(texts):
-            async for text in texts:
-                await page.send_text(text)
+        for text in await self._apart(self._greeting):
+            await page.send_text(text)
+        async for text in texts:
+            await page.send_text(text)
 
     async def _answer(self, request: str, page: WebSocket) -> str:
         """Do what a page asks for, and say what was done or why not."""
@@ -170,7 +190,7 @@ class Viewer:
             return f"stimulation is off ({took_s * 1000:.1f} ms)"
         if not isinstance(feed, ReplayFeed):
             return CANNOT
-        return self._steer(feed, what, value)
+        return await self._apart(self._steer, feed, what, value)
 
     def _steer(self, feed: ReplayFeed, what: str, value: Any) -> str:
         if what == "pause":
@@ -181,8 +201,7 @@ class Viewer:
             feed.set_speed(float(value))
         else:
             return "not understood"
-        self._steps = -1
-        self.step()
+        self._hurry = True
         return ""
 
 

@@ -12,7 +12,7 @@ const parts = [raster, map, game];
 const DELAY_S = 0.07, AGAIN_MS = 1000, SLOW_PANELS_MS = 250;
 
 let socket, facts = null, figures = {}, episodes = [], session = -1;
-let told = 0, shown = 0, drawn = 0, slow = 0, frames = 0;
+let told = 0, step = 0, shown = 0, drawn = 0, slow = 0, frames = 0;
 
 function connect() {
   socket = new WebSocket(`ws://${location.host}/socket`);
@@ -34,7 +34,7 @@ function hear(message) {
 }
 
 function begin(message) {
-  [facts, session, episodes, figures, told] = [message, message.session, [], {}, 0];
+  [facts, session, episodes, figures, told, step] = [message, message.session, [], {}, 0, -1];
   parts.forEach((part) => part.begin(facts));
   $("title").textContent = document.title = facts.title;
   $("file").textContent = facts.file;
@@ -71,6 +71,8 @@ function rows(list, pairs) {
 }
 
 function add(news) {
+  if (news.step <= step) return;  // the greeting had it already
+  step = news.step;
   if (news.anew || news.now_s < told) {
     parts.forEach((part) => part.forget());
     episodes = [];
