@@ -51,7 +51,7 @@ def busy_session(seconds: float):
             yield
         finally:
             running.send_signal(signal.SIGINT)
-            running.wait(60)
+            running.wait(300)
 
 
 def cost(seconds: float) -> dict[str, float]:

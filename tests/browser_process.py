@@ -30,7 +30,7 @@ class Tab:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": params, **self._session}))
         while True:
-            answer = json.loads(self._socket.recv(timeout=60))
+            answer = json.loads(self._socket.recv(timeout=200))
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]

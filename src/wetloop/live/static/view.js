@@ -100,7 +100,7 @@ function tell(message) {
     off || BAD.includes(message.state) ? "bad" : GOOD.includes(message.state) ? "good" : "");
   const known = (value, words) => (value === null ? "–" : words(value));
   $("rate").textContent = `${message.spikes_hz} spikes/s, ${message.pulses_hz} pulses/s`;
-  $("quantiles").textContent = message.p50_us === null ? "not recorded: accelerated"
+  $("quantiles").textContent = message.p50_us === null ? (facts.replayed ? "not measured: accelerated" : "no packets yet")
     : `p50 ${duration(message.p50_us)}, p99 ${duration(message.p99_us)}, longest ${duration(message.longest_us)}`;
   const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
   const undelivered = Object.entries(message.refused).map(([why, n]) => [`– ${why.replaceAll("_", " ")}`, short(n)]);
