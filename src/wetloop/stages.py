@@ -83,12 +83,16 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
     from wetloop.kernels.rings import prepare
     from wetloop.recording.health import RecorderWatch
+    from wetloop.recording.notice import NOTICE, notice
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
     config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
-    arena = Arena.create(header.identifier, shared_spec(setting.info, header.decision_dtype, header.frame_dtype))
+    told = notice(header, path)
+    spec = shared_spec(setting.info, header.decision_dtype, header.frame_dtype)
+    arena = Arena.create(header.identifier, {**spec, NOTICE: ("u1", (len(told),))})
     for ring, readers in READERS.items():
         prepare(arena.ring(ring), *readers)
+    arena.arrays[NOTICE].data[:] = told
     shared, name, recording = Shared.of(arena), arena.name, config.recording
     crew = Crew(
         {

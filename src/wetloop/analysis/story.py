@@ -10,6 +10,7 @@ import numpy.typing as npt
 from wetloop.kernels.records import DELIVERED
 
 if TYPE_CHECKING:
+    from wetloop.core.layout import Layout
     from wetloop.recording.reader import Recording
 
 Indices = npt.NDArray[np.int64]
@@ -56,7 +57,7 @@ class Story:
         self.title: str = header["description"]
         self.event_names: list[str] = header["event_names"]
         self.action_names: list[str] = header["action_names"]
-        self.groups, self._row_of = _rows(recording)
+        self.groups, self._row_of = raster_rows(recording.layout, recording.info.n_channels)
         self.n_rows = len(self._row_of)
         self.spikes = self._spikes(recording)
         self.pulses = self._pulses(recording)
@@ -134,16 +135,15 @@ class Story:
         return [(int(self.stops[first + k]), self.event_names[e]) for k, e in zip(when[::-1], which[::-1], strict=True)]
 
 
-def _rows(recording: Recording) -> tuple[list[Group], Indices]:
+def raster_rows(layout: Layout, n_channels: int) -> tuple[list[Group], Indices]:
     """Return the groups of the raster from the top (sensory, motor regions, others), and the row of each channel."""
-    layout, n = recording.layout, recording.info.n_channels
     sensory = np.array(layout.sensory, np.int64)
     regions = layout.regions.copy()
     regions[sensory] = layout.n_regions
     members = [("sensory", sensory)]
     members += [(f"motor {r}", np.flatnonzero(regions == r)) for r in range(layout.n_regions)]
     members.append(("other", np.flatnonzero(regions == NO_ROW)))
-    groups, row_of, first = [], np.zeros(n, np.int64), 0
+    groups, row_of, first = [], np.zeros(n_channels, np.int64), 0
     for name, channels in members:
         if len(channels):
             row_of[channels] = first + np.arange(len(channels))

@@ -19,6 +19,7 @@ from wetloop.cli.new_config import new_config
 from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
+from wetloop.cli.view import view
 from wetloop.core.errors import WetloopError
 
 EPILOG = (
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(replay)
+app.command()(view)
 app.command()(inspect)
 app.command()(export)
 app.command()(compare)

@@ -1,0 +1,58 @@
+"""The page itself, in headless Chromium."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def helper(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+browser, view_process = helper("browser_process"), helper("view_process")
+pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium in PATH: the page is not looked at")
+CANVASES = ["game", "raster", "map", "rallies", "timing"]
+INKED = """
+Object.fromEntries([...document.querySelectorAll("canvas")].map((canvas) => [canvas.id, new Set(new Uint32Array(
+  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size]))
+"""
+WIDER = "document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.fixture
+def tab(tmp_path):
+    with browser.tab(tmp_path / "profile") as opened:
+        yield opened
+
+
+@pytest.fixture
+def replay(tmp_path):
+    from wetloop.config import parse_config
+    from wetloop.session import run_session
+
+    config = parse_config("", "test.yaml", ["duration=60", f"recording.folder={tmp_path}"])
+    summary = run_session(config, accelerated=True)
+    with view_process.ViewProcess(summary.file) as viewer:
+        yield viewer
+
+
+def test_the_page_draws_everything_and_obeys_the_keys(replay, tab):
+    for width, height, scheme in ((1600, 900, "dark"), (390, 844, "light")):
+        tab.show(replay.url.replace("/#", f"/?{width}#"), width, height, scheme)
+        inked = tab.value(INKED)
+        assert sorted(inked) == sorted(CANVASES)
+        assert min(inked.values()) >= 3, inked
+        assert tab.value(WIDER) <= 0
+    tab.press(" ")
+    tab.until("document.getElementById('play').textContent === 'Play'")
+    tab.press("End")
+    tab.until("document.getElementById('state').textContent === 'at the end'")
+    tab.until("document.getElementById('elapsed').textContent === '1:00'")
+    tab.press("Home")
+    tab.until("document.getElementById('elapsed').textContent === '0:00'")
+    assert tab.value("document.getElementById('stop').hidden") is True
+    assert tab.trouble == []
