@@ -79,10 +79,8 @@ class Steering:
         if self._opening is not None:
             self._note(RUNNING, *self._opening, sample)
             self._opening = None
-        elif control_word(self._control, ORDERED) != control_word(self._control, OBEYED):
-            self._obey(sample)
-        if not self.stopped and control_word(self._control, EMERGENCY):
-            self._end(EMERGENCY_NOTE, sample)
+        elif not self.stopped:
+            self._heed(sample)
         return lateness_us
 
     def close(self, ended: str, sample: int) -> None:
@@ -95,6 +93,12 @@ class Steering:
     def to_list(self) -> list[dict[str, Any]]:
         """Return the transitions as plain data."""
         return [asdict(transition) for transition in self.transitions]
+
+    def _heed(self, sample: int) -> None:
+        if control_word(self._control, EMERGENCY):
+            self._end(EMERGENCY_NOTE, sample)
+        elif control_word(self._control, ORDERED) != control_word(self._control, OBEYED):
+            self._obey(sample)
 
     def _obey(self, sample: int) -> None:
         number, state = control_word(self._control, ORDERED), int(self._notes[ORDER_NOTE]["state"])

@@ -108,8 +108,12 @@ class Keeper:
             self._start(self.queue.popleft()[1])
 
     def standing(self) -> dict[str, Any]:
-        """Return the state, and who made it so when and why."""
-        return {"rig": self.name, **asdict(self.machine.last)}
+        """Return the state, who made it so when and why, and whether the rig is free, starting or playing."""
+        return {"rig": self.name, **asdict(self.machine.last), "phase": self._phase}
+
+    @property
+    def _phase(self) -> str:
+        return "free" if self.session is None else "playing" if self.session.playing else "starting"
 
     def status(self) -> dict[str, Any]:
         """Return how things stand."""
@@ -190,11 +194,11 @@ class Keeper:
         if self.session is None:
             return None
         note, shared = self.session.note, self.session.shared
-        if shared is None or not self.session.playing:
-            return {"phase": "starting", **note}
+        if shared is None:
+            return note
         core = shared.records.core[0]
         return {
-            "phase": "playing", **note, "guard_state": STATES[int(core["state"])],
+            **note, "guard_state": STATES[int(core["state"])],
             "position_sample": int(shared.control[POSITION]), "lost_samples": int(core["lost"]),
         }  # fmt: skip
 

@@ -74,6 +74,8 @@ VIEW = ("status", "info", "queue_list")
 class Request(_Model):
     """What a client sends."""
 
+    model_config = ConfigDict(strict=True)
+
     version: Literal[1]
     """Of the protocol."""
     id: int = Field(ge=1, lt=2**53)
@@ -117,8 +119,9 @@ def read_request(data: bytes) -> tuple[Request, _Model]:
     content = _mapping(data)
     number = content.get("id")
     number = number if type(number) is int and 0 < number < 2**53 else 0
-    if content.get("version") != VERSION:
-        raise RefusalError("version", f"version {VERSION} is spoken here, not {content.get('version')!r:.40}", number)
+    version = content.get("version")
+    if type(version) is not int or version != VERSION:
+        raise RefusalError("version", f"version {VERSION} is spoken here, not {version!r:.40}", number)
     try:
         request = Request.model_validate(content)
         if request.command not in BODIES:

@@ -23,7 +23,7 @@ from wetloop.server.keys import KeyPair, admit_roles, key_pair
 from wetloop.server.logs import log_to
 from wetloop.server.place import rig_folder, rig_name, server_lock
 from wetloop.server.protocol import MAX_BYTES, VERSION
-from wetloop.server.telemetry import BATCH_S, HIGH_WATER, TOPICS, Telemetry
+from wetloop.server.telemetry import BATCH_S, HIGH_WATER, TOPICS, Telemetry, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +85,7 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) ->
         info |= {"n_channels": rig.n_channels, "sampling_frequency": rig.sampling_frequency}
         desk = Desk(keeper, sockets.control, sockets.roles, info)
         with _ending_on_signal(keeper, desk):
+            warm_up()
             LOG.info("server ready", extra={"rig": name, **sockets.info()})
             on_ready(info)
             _loop(keeper, desk, sockets, Telemetry(sockets.telemetry, rig))

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zmq
 
-from wetloop.engine.words import FORWARDED, HELD_BACK, LATE_BLOCKS, POSITION
-from wetloop.kernels.records import STATES
-from wetloop.kernels.rings import DROPPED, load_head, observe
+from wetloop.engine.live import control_word, set_control_word
+from wetloop.engine.words import CONTROL_WORDS, FORWARDED, HELD_BACK, LATE_BLOCKS, POSITION
+from wetloop.kernels.records import PULSE, SPIKE, STATES
+from wetloop.kernels.rings import DROPPED, load_head, new_ring, observe
 
 if TYPE_CHECKING:
     from wetloop.core.types import Records, RigInfo
@@ -52,6 +53,14 @@ class Observer:
         """Return the next rows, at most ROWS, and how many were lost before them."""
         n, self._cursor, lost = observe(self._ring, self._cursor, self._out)
         return self._out[:n], lost
+
+
+def warm_up() -> None:
+    """Load the kernels for the records of a session, so that no command waits for that."""
+    for dtype in (SPIKE, PULSE):
+        Observer(new_ring(dtype, 2)).take()
+    control = np.zeros(CONTROL_WORDS, np.int64)
+    set_control_word(control, POSITION, control_word(control, POSITION))
 
 
 class Telemetry:
