@@ -91,7 +91,7 @@ def test_a_second_server_is_refused_and_after_a_kill_the_next_one_takes_over(ser
     assert f"already has a server (process {rig.process.pid})" in second.stderr
     rig.end(signal.SIGKILL)
     rig.open()
-    assert rig.client.status()["state"] == "running"
+    assert rig.client.status()["state"] == "running", rig.transitions()
     rig.until("playing")
     rig.client.pause("look")
     wait_held(rig.client, held=True)
