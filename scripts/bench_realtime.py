@@ -28,7 +28,8 @@ from wetloop.config import parse_config
 from wetloop.core.errors import RigError
 from wetloop.core.types import Block, Kind, Priority, Timing, Update, VoiceSetting
 from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import DELIVERY, STOP, Shared, control_word
+from wetloop.engine.live import DELIVERY, Shared, control_word
+from wetloop.engine.words import STOP
 from wetloop.kernels.records import SPIKE
 from wetloop.kernels.rings import observe
 from wetloop.recording.reader import Recording

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
@@ -10,6 +11,13 @@ if TYPE_CHECKING:
     from wetloop.recording.opened import OpenRecording
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client of a server when it is asked for."""
+    if name == "Client":
+        return import_module("wetloop.server.client").Client
+    raise AttributeError(f"module 'wetloop' has no attribute {name!r}")
 
 
 def open(file: str | os.PathLike[str]) -> OpenRecording:  # noqa: A001  (read as wetloop.open)

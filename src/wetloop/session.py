@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop import assembly, stages
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
-    from wetloop.engine.engine import EnginePort
     from wetloop.engine.rig import Rig
     from wetloop.recording.log import DecisionLog
     from wetloop.stages import Stage
@@ -37,6 +36,8 @@ class Session:
     def run(self, n_decisions: int, stop: threading.Event) -> None:
         """Play until the decisions are made, ``stop`` is set, the source ends or the guard trips."""
         for tick in self.rig.ticks(n_decisions, stop):
+            if self.rig.holding:
+                self.task.hold(tick.stop_sample + 1)
             spikes = self.rig.spikes(tick)
             action = self.decoder.decode(spikes, held=self.task.held(tick))
             outcome = self.task.step(action, tick)
@@ -65,7 +66,8 @@ class Summary:
     """What a session was; durations in s, pulses counted by kind and fate.
 
     ``episodes`` counts those that ended, ``reward`` is the sum of all; rallies are told of tasks that report hits.
-    ``task`` counts the answers of a task in its own process that came late or never.
+    ``task`` counts the answers of a task in its own process that came late or never; ``transitions`` tells in real time
+    when the session ran and paused, and who wanted that why.
     """
 
     condition: str
@@ -93,6 +95,7 @@ class Summary:
     real_time: dict[str, Any]
     file: str
     recording_shortfall: str = ""
+    transitions: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
@@ -113,8 +116,11 @@ def run_session(
     accelerated: bool,
     on_progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
+    on_stage: Callable[[Stage], None] | None = None,
 ) -> Summary:
     """Run one session, record it, and return its summary.
+
+    ``on_stage`` is called once, when everything is built and nothing has started.
 
     Raises
     ------
@@ -134,7 +140,9 @@ def run_session(
         if accelerated:
             stage = stages.stepped_stage(setting, source, players.task)
         else:
-            stage = stages.live_stage(setting, players.task)
+            stage = stages.live_stage(setting, players.task, stop)
+        if on_stage is not None:
+            on_stage(stage)
         return _play(Performance(setting, stage, players), on_progress, stop)
 
 
@@ -146,6 +154,8 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:
+        if stage.steering is not None:
+            stage.steering.close(ended, tally.stop_sample)
         summary = _summary(performance, tally, ended, time.monotonic() - begun)
         stage.log.finish(summary.to_dict())
         return summary
@@ -155,7 +165,7 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
         begun = time.monotonic()
         with stage.rig:
             Session(stage.rig, players, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
-        return finish(_ending(config, stage.engine, tally, stop))
+        return finish(_ending(performance, tally, stop))
     except BaseException:
         with contextlib.suppress(WetloopError, OSError):
             finish("failed")
@@ -178,9 +188,12 @@ def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) 
     return report
 
 
-def _ending(config: SessionConfig, engine: EnginePort, tally: Tally, stop: threading.Event) -> str:
-    if engine.guard_state == "tripped":
+def _ending(performance: Performance, tally: Tally, stop: threading.Event) -> str:
+    config, stage = performance.setting.config, performance.stage
+    if stage.engine.guard_state == "tripped":
         return "tripped"
+    if stage.steering is not None and stage.steering.stopped:
+        return "stopped"
     if tally.decisions >= round(config.duration * 1000 / config.decision_ms):
         return "completed"
     return "interrupted" if stop.is_set() else "source ended"
@@ -221,4 +234,5 @@ def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) 
         real_time=facts,
         file=str(stage.log.path),
         recording_shortfall=stage.log.shortfall,
+        transitions=[] if stage.steering is None else stage.steering.to_list(),
     )

@@ -17,6 +17,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.core.protocols import Stimulator
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from wetloop.assembly import Setting
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
     from wetloop.engine.rig import Rig
+    from wetloop.engine.steering import Steering
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
@@ -38,8 +40,8 @@ PACKAGES = ("numpy", "scipy", "numba", "h5py", "pynwb", "gymnasium")
 class Stage:
     """Where a session plays: the rig, the engine behind it, and who takes notes.
 
-    ``facts`` tells what real time needed and got; ``close`` ends what was started; ``shared`` holds the arrays of a
-    real-time session, for observers.
+    ``facts`` tells what real time needed and got; ``close`` ends what was started. A real-time session has shared
+    memory of this ``name``, for observers, and ``steering``, for people.
     """
 
     rig: Rig
@@ -47,7 +49,9 @@ class Stage:
     log: Log
     facts: Callable[[], dict[str, Any]]
     close: Callable[[], None]
+    name: str = ""
     shared: Shared | None = None
+    steering: Steering | None = None
 
 
 def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
@@ -71,7 +75,7 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
 
 
-def live_stage(setting: Setting, task: TaskRunner) -> Stage:
+def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Stage:
     """Build a stage of several processes, where the rig keeps the time."""
     from wetloop.engine.arena import Arena
     from wetloop.engine.crew import Crew
@@ -81,6 +85,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     from wetloop.engine.remote import LiveHardware, LivePace, live_facts
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
+    from wetloop.engine.steering import Steering
     from wetloop.kernels.rings import prepare
     from wetloop.recording.health import RecorderWatch
     from wetloop.recording.notice import NOTICE, notice
@@ -106,7 +111,8 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     engine = EnginePort(shared.records, shared.rings, shared.operator)
     rate = setting.info.sampling_frequency
     pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
-    rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, pace)
+    steering = Steering(shared, engine, stop, pace)
+    rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, steering)
     watch = RecorderWatch(shared, crew, path, rate, recording)
     log = _with_camera(RemoteLog(shared.decisions, header.event_names, watch), setting, task, shared.frames)
 
@@ -117,7 +123,7 @@ def live_stage(setting: Setting, task: TaskRunner) -> Stage:
     def facts() -> dict[str, Any]:
         return live_facts(shared, crew) | {"recorder": watch.facts()}
 
-    return Stage(rig, engine, log, facts, close, shared)
+    return Stage(rig, engine, log, facts, close, name, shared, steering)
 
 
 def _how(recording: RecordingConfig) -> dict[str, Any]:

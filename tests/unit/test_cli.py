@@ -10,9 +10,9 @@ import yaml
 from wetloop.cli import new_config, progress, render
 from wetloop.cli.main import main
 from wetloop.cli.output import finite, outline
-from wetloop.cli.run import stop_on_signal
 from wetloop.config import load_config, parse_config
 from wetloop.config.models import CHOICES, SessionConfig
+from wetloop.engine.signals import stop_on_signal
 from wetloop.registry import find
 from wetloop.session import Progress
 

@@ -9,16 +9,20 @@ import typer
 
 from wetloop import __version__
 from wetloop.cli.compare import compare
+from wetloop.cli.ctl import ctl
 from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.encode_preview import encode_preview
 from wetloop.cli.export import export
 from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
+from wetloop.cli.keys import keys
 from wetloop.cli.new_config import new_config
 from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
+from wetloop.cli.serve import serve
+from wetloop.cli.stop import stop
 from wetloop.cli.view import view
 from wetloop.core.errors import WetloopError
 
@@ -46,6 +50,10 @@ app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)
 app.command("encode-preview")(encode_preview)
+app.command()(serve)
+app.add_typer(ctl)
+app.command()(stop)
+app.add_typer(keys)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001  (typer's signature of an option callback)

@@ -1,22 +1,16 @@
 """``wetloop run``: one session, or with ``--dry-run`` what it would do."""
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from wetloop.config import SessionConfig
+    from wetloop.stages import Stage
 
 RECORDED = ("spikes", "pulses", "blocks", "decisions", "frames")
-EXIT_CODES = {"interrupted": 130, "tripped": 4}
-STOPPING = b"\nstopping: stimulation goes off and the file is completed (again to stop at once)\n"
+EXIT_CODES = {"interrupted": 130, "stopped": 130, "tripped": 4}
 
 
 def run(  # noqa: PLR0913  (typer: one parameter per option)
@@ -44,7 +38,7 @@ def run(  # noqa: PLR0913  (typer: one parameter per option)
 ) -> None:
     """Run a session; it ends with a summary and the recording's name.
 
-    Ctrl-C ends it early with stimulation off and a complete file; twice, at once.
+    Ctrl-C ends it early with stimulation off and a complete file; twice, at once. SIGTERM silences the rig first.
     """
     from wetloop.config import load_config
 
@@ -64,10 +58,16 @@ def _session(settings: "SessionConfig", *, accelerated: bool, json: bool, quiet:
     from wetloop.cli.progress import progress_view
     from wetloop.cli.render import summary_view
     from wetloop.core.errors import RecordingError
+    from wetloop.engine.signals import stop_on_signal
     from wetloop.session import run_session
 
     with stop_on_signal() as stop, progress_view(settings.duration, quiet=quiet) as report:
-        summary = run_session(settings, accelerated=accelerated, on_progress=report, stop=stop)
+
+        def on_stage(stage: "Stage") -> None:
+            if stage.shared is not None:
+                stop.attach(stage.shared.control)
+
+        summary = run_session(settings, accelerated=accelerated, on_progress=report, stop=stop, on_stage=on_stage)
     result = summary.to_dict()
     if json:
         echo_json(result)
@@ -79,22 +79,3 @@ def _session(settings: "SessionConfig", *, accelerated: bool, json: bool, quiet:
     if lost:
         raise RecordingError(f"{summary.file} is incomplete: there was no room for {lost}; the session itself is whole")
     raise typer.Exit(EXIT_CODES.get(summary.ended, 0))
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that the first SIGINT or SIGTERM sets; the second interrupts at once."""
-    stop = threading.Event()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        os.write(2, STOPPING)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

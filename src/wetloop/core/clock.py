@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLL_S = 0.0002
 
 
 class Pace(Protocol):
@@ -38,3 +43,13 @@ class WallPace:
             time.sleep(early)
             return 0.0
         return -early * 1e6
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Look again and again, without a full spin; return whether the condition came true in time."""
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(POLL_S)
+    return True

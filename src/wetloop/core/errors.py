@@ -33,3 +33,13 @@ class RecordingError(WetloopError):
     """A recording could not be written or read."""
 
     exit_code = 5
+
+
+class ServerError(WetloopError):
+    """A server refused what it was asked, or did not answer; ``kind`` tells why, as the protocol does."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 import numpy as np
 
 from wetloop.core.errors import RigError
-from wetloop.kernels.rings import WORDS, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
+
+    from wetloop.kernels.rings import Ring
 
     Spec: TypeAlias = Mapping[str, tuple[npt.DTypeLike, tuple[int, ...]]]
     """Dtype and shape of each array, by name."""
@@ -111,6 +112,8 @@ class Arena:
 
     def ring(self, key: str) -> Ring:
         """Return a ring that was listed with ``ring_spec``."""
+        from wetloop.kernels.rings import Ring
+
         return Ring(self.arrays[f"{key}.words"], self.arrays[f"{key}.slots"])
 
     def close(self) -> None:
@@ -123,6 +126,8 @@ class Arena:
 
 def ring_spec(key: str, dtype: npt.DTypeLike, capacity: int) -> dict[str, tuple[npt.DTypeLike, tuple[int, ...]]]:
     """Return the arrays of one ring; the creator calls ``rings.prepare`` on it before anybody attaches."""
+    from wetloop.kernels.rings import WORDS
+
     return {f"{key}.words": (np.int64, (WORDS,)), f"{key}.slots": (dtype, (capacity,))}
 
 

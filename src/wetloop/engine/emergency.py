@@ -1,23 +1,61 @@
-"""Stops the stimulation of a running session, from any process of this machine."""
+"""The emergency stop: silence first, questions later. Light enough for a signal handler: no kernel is loaded."""
 
 from __future__ import annotations
 
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from wetloop.core.clock import wait_until
 from wetloop.engine.arena import Arena
-from wetloop.engine.live import SILENCE, Shared, now_host_ns, set_control_word
+from wetloop.engine.words import EMERGENCY, EMERGENCY_NOTE, GO, SILENCE, SILENCED, STOP, text_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+PATIENCE_S = 1.0
+"""How long to wait for a rig to confirm its silence, s."""
 
 
 def stop_now(arena_name: str, who: str) -> float:
-    """Let the stimulator's process forward nothing more, and return how long that took, s.
+    """Silence a real-time session of this user at once, and have it end as ``stopped``.
 
     Parameters
     ----------
     arena_name
-        Name of the session's shared memory, as ``arena.segments`` lists it.
+        Name of the session's shared memory.
     who
-        Who asked for it.
+        Who stops it, for the recording.
+
+    Returns
+    -------
+    float
+        Time until the rig had forgotten its planned pulses, s; infinite where it has not confirmed that within a
+        second. The stimulator forwards nothing more in any case.
+
+    Raises
+    ------
+    RigError
+        Where there is no such session.
     """
-    _ = who
-    begun_ns = now_host_ns()
     with Arena.attach(arena_name) as arena:
-        set_control_word(Shared.of(arena).control, SILENCE, 1)
-    return (now_host_ns() - begun_ns) / 1e9
+        return silence_now(arena.arrays, who)
+
+
+def silence_now(arrays: Mapping[str, npt.NDArray[Any]], who: str) -> float:
+    """Do what ``stop_now`` does, with the arrays of a session that are mapped already."""
+    control, begun_ns = arrays["control"], time.monotonic_ns()
+    control[SILENCE] = 1
+    arrays["notes"][EMERGENCY_NOTE] = (0, text_bytes(who, "who"), b"emergency stop")
+    control[EMERGENCY] = 1
+    if not wait_until(lambda: bool(control[SILENCED]) or not control[GO] or bool(control[STOP]), PATIENCE_S):
+        return math.inf
+    done_ns = int(control[SILENCED]) or time.monotonic_ns()
+    return max(0, done_ns - begun_ns) * 1e-9
+
+
+def is_session(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    """Tell whether shared memory belongs to a session that can be stopped."""
+    return {"control", "notes"} <= arrays.keys()

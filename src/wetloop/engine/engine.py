@@ -95,10 +95,18 @@ class EnginePort:
         What leaves and enters the engine.
     operator
         Where commands that are no decision are kept for the recorder; by default in ordinary memory.
+
+    Attributes
+    ----------
+    serial
+        Of the newest command.
+    holding
+        Whether a person has paused the session: the task is to be held.
     """
 
     def __init__(self, records: EngineRecords, rings: Rings, operator: Ring | None = None) -> None:
         self._records, self.rings, self.serial = records, rings, 0
+        self.holding = False
         self.spikes = RingReader(rings.spikes, SESSION)
         self.recorded_spikes = RingReader(rings.spikes, RECORDER)
         self.pulses = RingReader(rings.pulses, STIMULATOR)
@@ -119,13 +127,18 @@ class EnginePort:
         ] or [(self.serial, LEASE, *(0,) * 11, lease_until)])  # fmt: skip
         return self.serial
 
-    def change_state(self, state: int) -> int:
-        """Send an operator's command (a code of ``records.STATES``); return its serial."""
+    def change_state(self, state: int, *, hold: bool = False) -> int:
+        """Send an operator's command (a code of ``records.STATES``), with the task held or not; return its serial."""
         self.serial += 1
-        row = (self.serial, STATE, state, *(0,) * 10, 0)
+        row = (self.serial, STATE, state, int(hold), *(0,) * 9, 0)
+        self._heed(row)
         self._send([row])
         put(self._operator, row)
         return self.serial
+
+    def _heed(self, row: tuple[Any, ...]) -> None:
+        """Take note of whether a command about the state holds the task."""
+        self.holding = bool(row[3])
 
     def _send(self, rows: list[tuple[Any, ...]]) -> None:
         """Show the engine all rows of one serial at once, or none: a block is recorded with the newest serial only."""

@@ -47,9 +47,9 @@ class ReplayedEngine(Engine):
         self._take_operator_commands()
         return serial
 
-    def change_state(self, state: int) -> int:
+    def change_state(self, state: int, *, hold: bool = False) -> int:
         """Do nothing: the recorded operator has spoken."""
-        _ = state
+        _ = state, hold
         return self.serial
 
     def release(self, serial: int) -> None:
@@ -65,6 +65,7 @@ class ReplayedEngine(Engine):
     def _take_operator_commands(self) -> None:
         while self.serial + 1 in self._spoken:
             self.serial += 1
+            self._heed(self._spoken[self.serial])
             self._held.append(self._spoken[self.serial])
 
 

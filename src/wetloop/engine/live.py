@@ -12,6 +12,21 @@ import numpy as np
 
 from wetloop.engine.advance import advance
 from wetloop.engine.engine import EngineRecords
+from wetloop.engine.words import (
+    ARRIVAL,
+    BEAT,
+    CONTROL_WORDS,
+    ENDED,
+    FORWARDED,
+    GO,
+    HEALTH,
+    HELD_BACK,
+    LATE_BLOCKS,
+    NOTE,
+    POSITION,
+    SILENCE,
+    STOP,
+)
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.clock import now_ns, pause, sleep_until_ns
 from wetloop.kernels.jit import counted, inner, kernel
@@ -43,15 +58,6 @@ if TYPE_CHECKING:
     from wetloop.engine.arena import Arena
     from wetloop.kernels.records import Record
 
-(
-    STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, HELD_BACK, ENDED, FORWARDED, ACCEPTED,
-) = range(0, 208, 16)  # fmt: skip
-"""Control words, each on cache lines of its own: end everything; host time of the start; the engine's heartbeat; the
-sample up to which it is done and the arrival of that packet, ns; first sample; packets that took more than a period;
-stop stimulating; triggers that reached the rig too late; pulses held back (silenced, or the engine without a
-heartbeat); the source has ended; pulses forwarded to the rig, and those that it took in time."""
-CONTROL_WORDS = 224
-
 SPIN_NS, LEAST_SPIN_NS = 150_000, 20_000
 """How long before its deadline the engine wakes: at most, and where the timer is on time."""
 NAP_NS = 50_000
@@ -71,15 +77,6 @@ DELIVERY = np.dtype(
     [("sample_index", "<i8"), ("pattern", "<i4"), ("voice", "<i4"), ("serial", "<i8"), ("forwarded_ns", "<i8")]
 )
 """A pulse as it was handed to the stimulator, and when."""
-
-HEALTH = np.dtype(
-    [
-        ("beat_ns", "<i8"), ("backlog_rows", "<i8"), ("bytes", "<i8"), ("acknowledged_sample", "<i8"),
-        ("raw_stopped_sample", "<i8"),
-    ]
-)  # fmt: skip
-"""What the recorder tells of itself: when it was last alive, rows that waited for it, bytes on the disk, up to where
-everything survives a power cut, and where raw samples ended for want of space (-1: nowhere)."""
 
 
 class Packets(NamedTuple):
@@ -111,6 +108,7 @@ class Shared(NamedTuple):
     operator: Ring
     frames: Ring
     health: Records
+    notes: Records
 
     @classmethod
     def of(cls, arena: Arena) -> Shared:
@@ -126,6 +124,7 @@ class Shared(NamedTuple):
             operator=arena.ring("operator"),
             frames=arena.ring("frames"),
             health=arena.arrays["health"],
+            notes=arena.arrays["notes"],
         )
 
 
@@ -166,6 +165,7 @@ def shared_spec(
         "fates": (np.dtype("<i8"), (len(KINDS), len(FATES))),
         "link": (LINK, (1,)),
         "health": (HEALTH, (1,)),
+        "notes": (NOTE, (2,)),
         "packets.samples": (np.dtype("<i2"), (depth, info.packet_samples, n_channels)),
         "packets.spikes": (SPIKE, (depth, most_spikes)),
     }

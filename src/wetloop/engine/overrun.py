@@ -47,7 +47,8 @@ class Overruns:
                 self._act()
         elif self._paused and sample - self._late[-1] >= self._within:
             self._paused = False
-            self._engine.change_state(RUNNING)
+            if not self._engine.holding:
+                self._engine.change_state(RUNNING)
         return lateness_us
 
     def _act(self) -> None:

@@ -10,6 +10,15 @@ from wetloop.core.errors import RigError
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
+    Shared,
+    control_word,
+    now_host_ns,
+    set_control_word,
+    wait_position,
+)
+from wetloop.engine.rig import NO_SAMPLES
+from wetloop.engine.roles import warm_up
+from wetloop.engine.words import (
     ACCEPTED,
     ARRIVAL,
     ENDED,
@@ -22,14 +31,7 @@ from wetloop.engine.live import (
     POSITION,
     SILENCE,
     STOP,
-    Shared,
-    control_word,
-    now_host_ns,
-    set_control_word,
-    wait_position,
 )
-from wetloop.engine.rig import NO_SAMPLES
-from wetloop.engine.roles import warm_up
 from wetloop.kernels.records import DELIVERED
 from wetloop.kernels.rings import DROPPED, ENGINE, STIMULATOR
 

@@ -184,6 +184,11 @@ class Rig:
             if stop.is_set() or self.engine.guard_state == "tripped":
                 return
 
+    @property
+    def holding(self) -> bool:
+        """Whether a person has paused the session: the task is to be held."""
+        return self.engine.holding
+
     def spikes(self, tick: Tick) -> SpikeBatch:
         """Return the spikes that became known in the tick's window and are not excluded from decoding."""
         spikes = self.engine.spikes.take_before(tick.stop_sample, "known_sample")

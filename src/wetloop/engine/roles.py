@@ -16,14 +16,8 @@ from wetloop.engine.crew import orphaned, report
 from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
-    ACCEPTED,
     DELIVERY,
-    ENDED,
-    LATE_AT_RIG,
-    ORIGIN,
     PACKET,
-    SILENCE,
-    STOP,
     Forwarding,
     Shared,
     commit_packet,
@@ -34,6 +28,15 @@ from wetloop.engine.live import (
     push_block,
     set_control_word,
     wait_start,
+)
+from wetloop.engine.words import (
+    ACCEPTED,
+    ENDED,
+    LATE_AT_RIG,
+    ORIGIN,
+    SILENCE,
+    SILENCED,
+    STOP,
 )
 from wetloop.kernels.rings import ENGINE, new_ring, put
 
@@ -117,7 +120,9 @@ def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
             block = continuity.check(held.popleft())
             if block is not None:
                 push_block(shared.packets, block)
-        if isinstance(source, Stimulator):
+        if control_word(shared.control, SILENCE):
+            _fall_silent(shared, source)
+        elif isinstance(source, Stimulator):
             _trigger(shared, source, triggers)
         try:
             held.append(source.read())
@@ -129,9 +134,15 @@ def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
         at = held[-1].start_sample + held[-1].n_samples
 
 
-def _trigger(shared: Shared, source: Stimulator, triggers: RingReader) -> None:
-    if control_word(shared.control, SILENCE):
+def _fall_silent(shared: Shared, source: Source) -> None:
+    """Have the rig forget its planned pulses, again with every packet; triggers on their way stay where they are."""
+    if isinstance(source, Stimulator):
         source.silence()
+    if not control_word(shared.control, SILENCED):
+        set_control_word(shared.control, SILENCED, now_host_ns())
+
+
+def _trigger(shared: Shared, source: Stimulator, triggers: RingReader) -> None:
     for trigger in triggers.take():
         try:
             source.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))

@@ -29,7 +29,10 @@ COMMAND = np.dtype(
         ("period_samples", "<f8"), ("seed", "<u8"), ("lease_until", "<i8"),
     ]
 )  # fmt: skip
-"""What a session or an operator asks of the engine; ``voice`` holds the new state where action is STATE."""
+"""What a session or an operator asks of the engine.
+
+Where action is STATE, ``voice`` holds the new state, and ``first`` is 1 where the task is held meanwhile.
+"""
 
 PULSE = np.dtype(
     [

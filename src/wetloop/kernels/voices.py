@@ -38,12 +38,13 @@ REGULAR, POISSON = range(2)
 
 @inner
 def apply_commands(s: EngineState, commands: Ring) -> None:
-    """Take every waiting command; each renews the lease."""
+    """Take every waiting command; each renews the lease. A tripped engine stays so to its end."""
     core = s.core[0]
     for _ in range(waiting(commands, ENGINE)):
         c = commands.slots[front(commands, ENGINE)]
         if c.action == STATE:
-            core.state = c.voice
+            if core.state != TRIPPED:
+                core.state = c.voice
         elif c.action != LEASE:
             enqueue(s, c)
         core.lease_until = max(core.lease_until, c.lease_until)

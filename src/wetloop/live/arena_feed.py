@@ -11,19 +11,8 @@ import numpy as np
 
 from wetloop.core.errors import RigError
 from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import (
-    BEAT,
-    HELD_BACK,
-    LATE_AT_RIG,
-    LATE_BLOCKS,
-    ORIGIN,
-    POSITION,
-    SILENCE,
-    STOP,
-    Shared,
-    control_word,
-    now_host_ns,
-)
+from wetloop.engine.live import Shared, control_word, now_host_ns
+from wetloop.engine.words import BEAT, HELD_BACK, LATE_AT_RIG, LATE_BLOCKS, ORIGIN, POSITION, SILENCE, STOP
 from wetloop.kernels.records import BLOCK, PULSE, SPIKE, STATES
 from wetloop.kernels.rings import DROPPED, new_ring, observe
 from wetloop.live.facts import Facts

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from wetloop.core.errors import RecordingError, RigError
-from wetloop.engine.live import POSITION, READERS, control_word, now_host_ns
+from wetloop.engine.live import READERS, control_word, now_host_ns
+from wetloop.engine.words import POSITION
 from wetloop.kernels.rings import RECORDER, store_tail
 from wetloop.recording.journal import journal_path
 from wetloop.recording.log import raw_shortfall

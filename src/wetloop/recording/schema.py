@@ -209,7 +209,7 @@ COMMANDS = Table(
         Column("serial", "<i8", "Serial of the command.", "serial"),
         Column("action", "<i4", f"What it sets: {_codes(('voice', 'lease', 'state'))}.", "action"),
         Column("voice", "<i4", "Pulse train of the engine.", "voice"),
-        Column("first", "<i4", "First row of the table of patterns.", "first"),
+        Column("first", "<i4", "First row of the table of patterns; for a state, 1 where the task is held.", "first"),
         Column("count", "<i4", "Number of patterns from there.", "count"),
         Column("kind", "<i4", f"Why: {_codes(KINDS)}.", "kind"),
         Column("priority", "<i4", f"The higher wins: {_enum(Priority)}.", "priority"),

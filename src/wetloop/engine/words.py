@@ -1,0 +1,39 @@
+"""The control words of a real-time session in shared memory, each on cache lines of its own, and its notes.
+
+STOP: end everything. GO: host time of the start, ns. BEAT: the engine's heartbeat. POSITION, ARRIVAL: the sample up to
+which the engine is done, and the arrival of that packet, ns. ORIGIN: first sample. LATE_BLOCKS: packets that took more
+than a period. SILENCE: stimulate nothing more. LATE_AT_RIG: triggers that reached the rig too late. HELD_BACK: pulses
+held back (silenced, or the engine without a heartbeat). ENDED: the source has ended. FORWARDED, ACCEPTED: pulses
+forwarded to the rig, and those that it took in time. SILENCED: host time at which the rig forgot its planned pulses,
+ns. EMERGENCY: the session is to end as stopped, by whom stands in ``notes``. ORDERED, OBEYED: number of the newest
+order in ``notes``, and of the last one obeyed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+(
+    STOP, GO, BEAT, POSITION, ARRIVAL, ORIGIN, LATE_BLOCKS, SILENCE, LATE_AT_RIG, HELD_BACK, ENDED, FORWARDED, ACCEPTED,
+    SILENCED, EMERGENCY, ORDERED, OBEYED,
+) = range(0, 272, 16)  # fmt: skip
+CONTROL_WORDS = 288
+
+HEALTH = np.dtype(
+    [
+        ("beat_ns", "<i8"), ("backlog_rows", "<i8"), ("bytes", "<i8"), ("acknowledged_sample", "<i8"),
+        ("raw_stopped_sample", "<i8"),
+    ]
+)  # fmt: skip
+"""What the recorder tells of itself: when it was last alive, rows that waited for it, bytes on the disk, up to where
+everything survives a power cut, and where raw samples ended for want of space (-1: nowhere)."""
+
+NOTE = np.dtype([("state", "<i8"), ("who", "S64"), ("why", "S256")])
+"""What a person asks of a session: a state of the guard, who asks and why, UTF-8."""
+ORDER_NOTE, EMERGENCY_NOTE = range(2)
+"""Rows of ``notes``: the order from the session's server, and the emergency stop from anybody."""
+
+
+def text_bytes(text: str, field: str) -> bytes:
+    """Return a text as it fits into a field of a NOTE, cut between two characters."""
+    return text.encode()[: NOTE[field].itemsize].decode(errors="ignore").encode()

@@ -1,0 +1,35 @@
+"""Where the server may listen: on this machine, or anywhere with keys."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from wetloop.core.errors import ConfigError
+
+_TCP = re.compile(r"tcp://(?P<host>\[[0-9a-fA-F:]+\]|[^:/\[\]*]+|\*):(?P<port>\d+|\*)")
+
+
+def require_safe(address: str, *, keys: bool) -> None:
+    """Refuse an address that others could reach without keys.
+
+    Raises
+    ------
+    ConfigError
+        There, and where the text is no address at all.
+    """
+    match = _TCP.fullmatch(address)
+    if match is None:
+        raise ConfigError(f"{address!r} is no address: write tcp://HOST:PORT, such as tcp://127.0.0.1:5601")
+    if not (keys or _is_loopback(match["host"].strip("[]"))):
+        raise ConfigError(
+            f"{address} can be reached by others: give --keys FOLDER (wetloop keys new FOLDER makes them), "
+            "or listen on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
