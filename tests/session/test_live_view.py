@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from wetloop.engine.arena import Arena, segments
+from wetloop.recording.notice import NOTICE, read_notice
 from wetloop.recording.reader import Recording
 
 
@@ -30,6 +32,18 @@ def live(tmp_path):
     session = live_process.LiveSession(tmp_path)
     yield session
     session.clean_up()
+
+
+def name_of(live):
+    """Return the name of a session's shared memory."""
+    for segment in segments():
+        if segment.stale:
+            continue
+        with Arena.attach(segment.name) as arena:
+            told = read_notice(arena.arrays[NOTICE]) if NOTICE in arena.arrays else None
+            if told is not None and told["file"] == str(live.file):
+                return segment.name
+    raise AssertionError("the session has posted no notice")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +75,7 @@ def times(news, columns):
 
 
 def test_a_page_tells_what_the_recording_holds_and_stop_silences(live):
-    with view_process.ViewProcess() as viewer, viewer.page() as page:
+    with view_process.ViewProcess("--session", name_of(live)) as viewer, viewer.page() as page:
         facts = page.hear("facts")
         news = [page.hear("news")]
         first_s = news[0]["now_s"]

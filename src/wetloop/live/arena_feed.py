@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ DEAD_NS = 5_000_000_000
 """An engine that was not heard of for this long is taken for dead."""
 LOOK_NS = 500_000_000
 """How often a viewer without a session looks for one."""
+TRIES = 5
+"""How often a session is looked at that cannot be shown: mapping its memory is not free."""
 STEADY_S = 5.0
 """Recording time from which the rate of writing is worth extrapolating."""
 
@@ -169,7 +172,7 @@ class LatestSession:
     def __init__(self, name: str | None = None) -> None:
         _load_kernels()
         self._name, self._feed = name, None if name is None else attach(name)
-        self._looked_ns = 0
+        self._looked_ns, self._refused = 0, Counter[str]()
 
     @property
     def facts(self) -> Facts | None:
@@ -201,18 +204,25 @@ class LatestSession:
             return
         self._looked_ns = now_host_ns()
         for segment in segments():
-            if segment.stale or segment.name == self.arena_name:
+            if segment.stale or segment.name == self.arena_name or self._refused[segment.name] >= TRIES:
                 continue
-            try:
-                found = attach(segment.name)
-            except RigError:
-                continue
-            if found.over:
-                found.close()
-                continue
-            self.close()
-            self._feed = found
-            return
+            found = self._running(segment.name)
+            if found is not None:
+                self.close()
+                self._feed = found
+                return
+            self._refused[segment.name] += 1
+
+    @staticmethod
+    def _running(name: str) -> ArenaFeed | None:
+        try:
+            found = attach(name)
+        except RigError:
+            return None
+        if found.over:
+            found.close()
+            return None
+        return found
 
 
 def _load_kernels() -> None:

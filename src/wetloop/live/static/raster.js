@@ -144,7 +144,8 @@ export class Raster {
     const base = height - size * 1.4, room = base - bottom - size * 0.5;
     let most = 0;
     for (const n of this.bins.values()) most = Math.max(most, n / BIN_S);
-    this.top += (roundedUp(Math.max(most, 50)) - this.top) * 0.2;
+    const aim = roundedUp(Math.max(most, 50));
+    this.top += (aim - this.top) * 0.2;
     pen.fillStyle = this.ink.spike;
     pen.save();
     pen.beginPath();
@@ -157,7 +158,7 @@ export class Raster {
     }
     pen.restore();
     line(pen, this.ink.edge, [[left, base + 0.5], [right, base + 0.5]]);
-    write(pen, `${Math.round(this.top)}`, left - 8, base - room + size * 0.5, "right");
+    write(pen, `${aim}`, left - 8, base - room + size * 0.5, "right");
     write(pen, "spikes/s", left - 8, base, "right");
     for (let s = 0; s <= WINDOW_S; s++) {
       const align = s === WINDOW_S ? "left" : s ? "center" : "right";
