@@ -20,13 +20,15 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'wetloop' has no attribute {name!r}")
 
 
-def open(file: str | os.PathLike[str]) -> OpenRecording:  # noqa: A001  (read as wetloop.open)
+def open(file: str | os.PathLike[str], *, trusted: bool = False) -> OpenRecording:  # noqa: A001  (read as wetloop.open)
     """Open a recording for looking at it: tables and samples that are read where they are sliced.
 
     Parameters
     ----------
     file
         A recording, complete or still growing.
+    trusted
+        Read it whatever its structure: by default a file that leads elsewhere or declares absurd sizes is refused.
 
     Raises
     ------
@@ -35,4 +37,4 @@ def open(file: str | os.PathLike[str]) -> OpenRecording:  # noqa: A001  (read as
     """
     from wetloop.recording.opened import OpenRecording
 
-    return OpenRecording(file)
+    return OpenRecording(file, trusted=trusted)

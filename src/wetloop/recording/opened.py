@@ -65,8 +65,8 @@ class OpenRecording:
     Times in s are those of the rig's clock: sample over sampling frequency.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.recording = Recording(Path(path))
+    def __init__(self, path: str | os.PathLike[str], *, trusted: bool = False) -> None:
+        self.recording = Recording(Path(path), trusted=trusted)
         """The reader below, which replays use: exact records of whole tables."""
 
     def __enter__(self) -> Self:
