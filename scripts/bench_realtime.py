@@ -111,7 +111,8 @@ def play(seconds: float, settings: list[str], disturb=None, *, marker: bool = Tr
         players = assembly.players(setting)
         if marker:
             players = replace(players, encoder=Marker(setting.table))
-        stage, stop = stages.live_stage(setting, players.task), threading.Event()
+        stop = threading.Event()
+        stage = stages.live_stage(setting, players.task, threading.Event())
         try:
             stage.rig.warm_up()
             watcher = Deliveries(stage.shared)
