@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BLOCK_WORDS = 256
-"""Words between two reductions: the weighted sum of so many words just fits 32 bits."""
+"""Words between two reductions: the weighted sum of so many signed words just fits 32 bits."""
+WEIGHTS = np.arange(BLOCK_WORDS, 0, -1, dtype=np.int16)
+"""How often each word of a block enters the second sum."""
+OFFSET = 32768
+"""Words are summed less this, as signed ones: processors multiply and add those many at a time."""
+OFFSET_TOTAL, OFFSET_WEIGHTED = OFFSET * BLOCK_WORDS, OFFSET * BLOCK_WORDS * (BLOCK_WORDS + 1) // 2
 MODULUS = 65535
 SWAP = 256
 """Modulo 65535, swapping the bytes of a word is a multiplication by 256: HDF5 sums big-endian words."""
@@ -22,17 +27,21 @@ SWAP = 256
 def fletcher32(words: npt.NDArray[np.uint16]) -> int:
     """Return HDF5's Fletcher-32 of little-endian words (an even number of bytes), as its filter 3 stores it."""
     n = words.size
+    whole = n - n % BLOCK_WORDS
     first, second = np.uint64(0), np.uint64(0)
-    for start in range(0, n, BLOCK_WORDS):
-        stop = min(n, start + BLOCK_WORDS)
-        total, weighted, weight = np.uint32(0), np.uint32(0), np.uint32(stop - start)
-        for i in range(start, stop):
-            word = np.uint32(words[i])
-            total = np.uint32(total + word)
-            weighted = np.uint32(weighted + np.uint32(weight * word))
-            weight = np.uint32(weight - np.uint32(1))
-        first = first + np.uint64(total)
-        second = (second + np.uint64(weighted) + np.uint64(total) * np.uint64(n - stop)) % np.uint64(MODULUS)
+    for start in range(0, whole, BLOCK_WORDS):
+        total, weighted = np.int32(0), np.int32(0)
+        for i in range(BLOCK_WORDS):
+            word = np.int32(np.int16(words[start + i] ^ np.uint16(OFFSET)))
+            total = np.int32(total + word)
+            weighted = np.int32(weighted + np.int32(word * np.int32(WEIGHTS[i])))
+        block = np.uint64(np.int64(total) + np.int64(OFFSET_TOTAL))
+        first = first + block
+        second = second + np.uint64(np.int64(weighted) + np.int64(OFFSET_WEIGHTED))
+        second = (second + block * np.uint64(n - start - BLOCK_WORDS)) % np.uint64(MODULUS)
+    for i in range(whole, n):
+        first = first + np.uint64(words[i])
+        second = (second + np.uint64(words[i]) * np.uint64(n - i)) % np.uint64(MODULUS)
     if first == np.uint64(0):
         return 0
     low = (int(first % np.uint64(MODULUS)) * SWAP) % MODULUS
