@@ -76,6 +76,24 @@ def test_a_session_may_go_on_without_a_recorder_that_hangs(start):
     check_recovered(session)
 
 
+def test_a_recorder_that_stops_for_a_while_misses_nothing(start):
+    session = start()
+    session.signal("recorder", signal.SIGSTOP)
+    play_on(1.5)
+    session.signal("recorder", signal.SIGCONT)
+    play_on(0.5)
+    code, out, _ = session.end()
+    assert code == 130
+    summary = json.loads(out)
+    assert summary["real_time"]["recorder"]["failure"] == ""
+    assert summary["real_time"]["recorder"]["longest_silence_s"] > 1
+    assert not any(summary["dropped"].values())
+    assert verify(session.file).differences == []
+    with Recording(session.file) as recording:
+        assert len(recording.spikes()) == summary["spikes"]
+        assert len(recording.decisions()) == summary["decisions"]
+
+
 def test_everything_killed_at_once_is_recovered(start):
     session = start()
     for pid in (session.roles["recorder"], session.process.pid, session.roles["engine"]):
