@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wetloop.conditions import applied
-from wetloop.core.errors import ConfigError
+from wetloop.core.errors import ConfigError, GuardError
 from wetloop.core.guard import StimGuard
-from wetloop.core.plugin import BuildContext
+from wetloop.core.plugin import BuildContext, OwnStimulatorConfig
 from wetloop.registry import find_reflex, suggest
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class Setting:
     limits: StimLimits
     table: PatternTable
     reflex: ReflexCode | None = None
+
+    @property
+    def has_own_stimulator(self) -> bool:
+        """Whether the source itself stimulates."""
+        return isinstance(self.played.stimulator, OwnStimulatorConfig)
 
     @property
     def plan(self) -> Plan:
@@ -77,8 +82,14 @@ def describe(config: SessionConfig) -> tuple[Setting, Source]:
     ConfigError, GuardError
         Where the rig cannot do what the configuration asks for.
     """
-    source = applied(config).source.build(config.seed)
-    return setting_on(source.info, config), source
+    played = applied(config)
+    source = played.source.build(config.seed)
+    setting = setting_on(played.stimulator.describe(source.info), config)
+    stimulates = played.source if setting.has_own_stimulator else played.stimulator
+    misfits = stimulates.misfits(setting.table)
+    if misfits:
+        raise GuardError(f"{stimulates.kind} cannot load the session's patterns:\n  " + "\n  ".join(misfits))
+    return setting, source
 
 
 def setting_on(info: RigInfo, config: SessionConfig) -> Setting:

@@ -62,10 +62,11 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     from wetloop.recording.log import ROWS, RecordingLog
     from wetloop.recording.writer import Writer
 
-    if not isinstance(source, Stimulator):
-        raise ConfigError(f"source {source.info.name} cannot stimulate: choose a source that is also a stimulator")
+    if setting.info.real_time or setting.info.immediate:
+        raise ConfigError(f"{setting.info.name} keeps its own time: run the session without --accelerated")
+    stimulator = _stimulator(setting, source)
     engine, recording, header = engine_of(setting), setting.config.recording, header_of(setting, task)
-    hardware = Devices(engine, source, source, keep_samples=recording.raw_samples)
+    hardware = Devices(engine, source, stimulator, keep_samples=recording.raw_samples)
     rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
     path = recording_path(setting.config)
     writer = Writer(path, header, **_how(recording))
@@ -73,6 +74,15 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
     log = RecordingLog(writer, decisions, frames, header.event_names, rig)
     return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
+
+
+def _stimulator(setting: Setting, source: Source) -> Stimulator:
+    """Return what stimulates in this process."""
+    if not setting.has_own_stimulator:
+        return setting.played.stimulator.build(setting.info)
+    if isinstance(source, Stimulator):
+        return source
+    raise ConfigError(f"source {source.info.name} cannot stimulate: choose a stimulator")
 
 
 def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Stage:
@@ -84,7 +94,7 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     from wetloop.engine.overrun import Overruns
     from wetloop.engine.remote import LiveHardware, LivePace, live_facts
     from wetloop.engine.rig import Rig
-    from wetloop.engine.roles import run_engine, run_source, run_stimulator
+    from wetloop.engine.roles import Device, run_engine, run_source, run_stimulator
     from wetloop.engine.steering import Steering
     from wetloop.kernels.rings import prepare
     from wetloop.recording.health import RecorderWatch
@@ -99,11 +109,13 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
         prepare(arena.ring(ring), *readers)
     arena.arrays[NOTICE].data[:] = told
     shared, name, recording = Shared.of(arena), arena.name, config.recording
+    own = setting.has_own_stimulator
+    device = None if own else Device(setting.played.stimulator, setting.info, setting.table)
     crew = Crew(
         {
-            "source": (run_source, (name, setting.played.source, config.seed, setting.table)),
+            "source": (run_source, (name, setting.played.source, config.seed, None if device else setting.table)),
             "engine": (run_engine, (name, engine_parts(setting))),
-            "stimulator": (run_stimulator, (name, config.guard.lease_ms)),
+            "stimulator": (run_stimulator, (name, config.guard.lease_ms, device)),
             "recorder": (run_recorder, (name, NewFile(path, header, _how(recording)))),
         },
         spared=("recorder",),

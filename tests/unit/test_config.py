@@ -19,6 +19,9 @@ class Source(plugin.SourceConfig):
     cells: int = Field(1000, gt=0)
     path: str | None = None
 
+class Own(plugin.OwnStimulatorConfig):
+    pass
+
 class Task(plugin.TaskConfig):
     kind: str = "pong"
     paddle: float = Field(0.3, gt=0, lt=1)
@@ -39,6 +42,7 @@ class Feedback(plugin.FeedbackConfig):
 """
 ENTRY_POINTS = {
     "wetloop.sources": {"culture": "Source", "misfiled": "Task"},
+    "wetloop.stimulators": {"source": "Own"},
     "wetloop.tasks": {"pong": "Task"},
     "wetloop.encoders": {"place-rate": "Encoder", "none": "NoEncoder"},
     "wetloop.decoders": {"region-ratio": "Decoder"},
@@ -75,6 +79,7 @@ def test_an_empty_file_is_the_default_session():
     assert isinstance(config, SessionConfig)
     assert {name: getattr(config, name).kind for name in CHOICES} == {
         "source": "culture",
+        "stimulator": "source",
         "task": "pong",
         "encoder": "place-rate",
         "decoder": "region-ratio",

@@ -81,11 +81,13 @@ def test_a_kind_registered_twice_is_refused(install):
 def test_built_in_kinds_are_registered_in_every_group():
     expected = {
         "wetloop.sources": {"culture", "poisson", "recorded"},
+        "wetloop.stimulators": {"source"},
         "wetloop.tasks": {"chemotaxis", "gymnasium", "pong"},
         "wetloop.encoders": {"place-rate", "none"},
         "wetloop.decoders": {"region-ratio"},
         "wetloop.feedback": {"dishbrain", "silent", "none", "yoked"},
         "wetloop.reflexes": {"burst-brake", "echo"},
+        "wetloop.emulators": set(),
     }
     assert set(expected) == set(registry.GROUPS)
     for group, kinds in expected.items():

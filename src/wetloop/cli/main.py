@@ -12,6 +12,7 @@ from wetloop.cli.compare import compare
 from wetloop.cli.ctl import ctl
 from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
+from wetloop.cli.emulate import emulate
 from wetloop.cli.encode_preview import encode_preview
 from wetloop.cli.export import export
 from wetloop.cli.fit_decoder import fit_decoder
@@ -49,6 +50,7 @@ app.command()(recover)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)
+app.command()(emulate)
 app.command("encode-preview")(encode_preview)
 app.command()(serve)
 app.add_typer(ctl)

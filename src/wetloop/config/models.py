@@ -24,6 +24,7 @@ from wetloop.core.plugin import (
     FeedbackConfig,
     PluginConfig,
     SourceConfig,
+    StimulatorConfig,
     TaskConfig,
 )
 from wetloop.engine.detector import DetectionConfig
@@ -160,6 +161,8 @@ class SessionConfig(_Section):
     """Experimental arm; those of the last row exchange what the decoder sees, nothing else."""
     source: SourceConfig
     """Where the activity comes from: a simulated culture, a recording, or a rig."""
+    stimulator: StimulatorConfig
+    """What stimulates: the source itself, or a device of another make."""
     task: TaskConfig
     """What the culture plays."""
     layout: LayoutConfig = LayoutConfig()
@@ -215,6 +218,7 @@ class Choice(NamedTuple):
 
 CHOICES = {
     "source": Choice("wetloop.sources", "culture", SourceConfig),
+    "stimulator": Choice("wetloop.stimulators", "source", StimulatorConfig),
     "task": Choice("wetloop.tasks", "pong", TaskConfig),
     "encoder": Choice("wetloop.encoders", "place-rate", EncoderConfig),
     "decoder": Choice("wetloop.decoders", "region-ratio", DecoderConfig),

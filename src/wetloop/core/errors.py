@@ -17,6 +17,10 @@ class RigError(WetloopError):
     exit_code = 3
 
 
+class LatePulseError(RigError):
+    """A pulse was asked for at a sample that has passed: it is counted, and never delivered."""
+
+
 class TaskError(WetloopError):
     """A task could not be started, or died again and again."""
 

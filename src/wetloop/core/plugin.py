@@ -1,30 +1,30 @@
 """What a plug-in registers: a configuration model that can build the object it configures.
 
 An entry point names a subclass of one of these models. Importing it must be cheap: heavy modules are imported in
-``build``. Groups: ``wetloop.sources``, ``wetloop.tasks``, ``wetloop.encoders``, ``wetloop.decoders``,
-``wetloop.feedback``.
+``build``. Groups: ``wetloop.sources``, ``wetloop.stimulators``, ``wetloop.tasks``, ``wetloop.encoders``,
+``wetloop.decoders``, ``wetloop.feedback``, ``wetloop.emulators``.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from wetloop.core.errors import ConfigError
+from wetloop.core.errors import ConfigError, RigError
 from wetloop.core.limits import StimLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import gymnasium
 
     from wetloop.core.guard import Pattern, PatternTable
     from wetloop.core.layout import Layout
-    from wetloop.core.protocols import Decoder, Encoder, FeedbackRule, Source
+    from wetloop.core.protocols import Decoder, Dish, Emulator, Encoder, FeedbackRule, Source, Stimulator
     from wetloop.core.types import RigInfo
 
 
@@ -89,6 +89,48 @@ class SourceConfig(PluginConfig):
 
     def build(self, seed: int) -> Source:
         """Return the source, unopened, with its ``info`` complete."""
+        raise NotImplementedError
+
+    def misfits(self, table: PatternTable) -> Sequence[str]:
+        """Return why this table cannot be loaded, with numbers, as far as it is known before the rig is opened."""
+        _ = table
+        return ()
+
+
+class StimulatorConfig(PluginConfig):
+    """Configures a stimulator that is not the source: labs record with one make and stimulate with another."""
+
+    def describe(self, rig: RigInfo) -> RigInfo:
+        """Return the rig with this stimulator in place of the source's own: unit, limits, patterns, steps, lead."""
+        raise NotImplementedError
+
+    def misfits(self, table: PatternTable) -> Sequence[str]:
+        """Return why this table cannot be loaded, with numbers, as far as it is known before the rig is opened."""
+        _ = table
+        return ()
+
+    def build(self, info: RigInfo) -> Stimulator:
+        """Return the stimulator, not yet connected, for a rig as ``describe`` returned it."""
+        raise NotImplementedError
+
+
+class OwnStimulatorConfig(StimulatorConfig):
+    """The source itself stimulates."""
+
+    kind: Literal["source"] = "source"
+
+    def describe(self, rig: RigInfo) -> RigInfo:
+        return rig
+
+    def build(self, info: RigInfo) -> Stimulator:
+        raise RigError(f"{info.name} is its own stimulator")
+
+
+class EmulatorConfig(PluginConfig):
+    """Configures a vendor's side of a wire, played on the bench: what a driver of the same ``kind`` talks to."""
+
+    def build(self, dish: Dish) -> Emulator:
+        """Return the emulator of a rig with this culture in it; nothing is opened yet."""
         raise NotImplementedError
 
 

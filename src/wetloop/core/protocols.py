@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import numpy.typing as npt
 
-    from wetloop.core.guard import PatternTable
+    from wetloop.core.guard import Pattern, PatternTable
     from wetloop.core.types import Block, Outcome, Response, RigInfo, SpikeBatch, StimProgram, Tick
 
 
@@ -24,7 +26,11 @@ class Source(Protocol):
         """Connect and start; called once."""
 
     def read(self) -> Block:
-        """Wait for the next packet and return it; raise ``EOFError`` when the source has ended."""
+        """Wait for the next packet and return it; raise ``EOFError`` when the source has ended.
+
+        A source that waits for hardware returns a block of no samples when nothing has come for 0.1 s, so that its
+        process can be told to end; it raises ``RigError`` when the rig is lost for good.
+        """
 
     def close(self) -> None:
         """Stop and let go of everything; may be called twice."""
@@ -32,16 +38,26 @@ class Source(Protocol):
 
 @runtime_checkable
 class Stimulator(Protocol):
-    """Delivers prepared patterns. One object may be Source and Stimulator."""
+    """Delivers prepared patterns. One object may be Source and Stimulator.
+
+    Where the rig keeps its own time, ``trigger`` and ``silence`` come from another thread than ``read``.
+    """
 
     def prepare(self, table: PatternTable) -> None:
-        """Load the whole table; called once, after ``open`` and before the first ``trigger``."""
+        """Load the whole table; called once, before the first ``trigger`` and, of a source, after ``open``.
+
+        What was loaded is read back where the rig allows it; ``RigError`` where it differs.
+        """
 
     def trigger(self, pattern: int, at_sample: int) -> None:
-        """Deliver entry ``pattern`` of the table at ``at_sample``; called in order of time, ahead of it."""
+        """Deliver entry ``pattern`` of the table at ``at_sample``; called in order of time, ahead of it.
+
+        An immediate stimulator (``RigInfo.immediate``) is called when the sample is due, and delivers at once.
+        Raises ``LatePulseError`` where the sample has passed, ``RigError`` where the rig is lost.
+        """
 
     def silence(self) -> None:
-        """Deliver nothing from now on, including what was already triggered."""
+        """Deliver nothing from now on, including what was already triggered; may be called at any time after open."""
 
     def close(self) -> None:
         """Let go of everything; may be called twice."""
@@ -70,3 +86,36 @@ class FeedbackRule(Protocol):
 
     def respond(self, outcome: Outcome, tick: Tick) -> Response:
         """Return pulses and how long to hold the task; called at every decision, events or none."""
+
+
+class Dish(Protocol):
+    """A culture on the bench, as the emulators of vendors see it: blocks out, pulses in."""
+
+    @property
+    def info(self) -> RigInfo:
+        """Describe the culture's array."""
+
+    def load(self, pattern: Pattern) -> int:
+        """Make a pattern deliverable; return its number. Currents act as voltages over the access resistance."""
+
+    def stimulate(self, number: int, delay_samples: int = 0) -> int:
+        """Deliver a loaded pattern as soon as it can be, or so much later; return the sample at which it will be."""
+
+    def silence(self) -> None:
+        """Forget the pulses that are not delivered yet."""
+
+
+class Emulator(Protocol):
+    """A vendor's side of a wire. The dish hands it blocks from one thread; its wires have threads of their own."""
+
+    def open(self) -> Mapping[str, Any]:
+        """Listen; return the settings with which the driver of the same kind reaches it (addresses, ports)."""
+
+    def deliver(self, block: Block) -> None:
+        """Send what the culture did, as the vendor would; must not wait for anybody."""
+
+    def unplug(self) -> None:
+        """Cut every connection without a word, as a pulled cable does."""
+
+    def close(self) -> None:
+        """Let go of everything; may be called twice."""

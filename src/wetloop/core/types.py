@@ -71,6 +71,10 @@ class RigInfo:
         Time from the last sample of a packet to its arrival, ms; of a simulated rig, what it is to imitate.
     clock_drift_ppm
         How much faster a simulated rig's clock runs than the host's, parts per million.
+    immediate
+        Whether the stimulator delivers when it is told: it is then told at the due time. Otherwise it keeps an agenda.
+    trigger_latency_ms
+        Time from telling an immediate stimulator to the pulse, ms: it is told so much earlier.
     """
 
     name: str
@@ -90,6 +94,8 @@ class RigInfo:
     real_time: bool = False
     latency_ms: float = 0.0
     clock_drift_ppm: float = 0.0
+    immediate: bool = False
+    trigger_latency_ms: float = 0.0
 
     @property
     def n_channels(self) -> int:
@@ -110,7 +116,8 @@ class Block(NamedTuple):
     """What a rig delivers at once.
 
     Either ``samples``, int16 of shape (n_samples, n_channels) as the hardware delivers them, or ``spikes``, records
-    of dtype ``wetloop.kernels.records.SPIKE`` ordered by ``known_sample`` then ``channel_index``.
+    of dtype ``wetloop.kernels.records.SPIKE`` ordered by ``known_sample`` then ``channel_index``. A block of no samples
+    says that nothing has come for a while.
     """
 
     start_sample: int

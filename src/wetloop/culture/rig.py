@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wetloop.core.errors import RigError
+from wetloop.core.errors import LatePulseError, RigError
 from wetloop.core.layout import grid_probe, positions_um
 from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import seeded
@@ -137,7 +137,7 @@ class SimulatedCulture:
             raise RigError(f"pattern {pattern} is not among the {self._n_patterns} that were prepared")
         decided = self._simulated_until(0)
         if at_sample < decided:
-            raise RigError(
+            raise LatePulseError(
                 f"a pulse at sample {at_sample} comes too late: the culture is already simulated up to {decided}; "
                 f"decide pulses {self.info.lead_samples} samples ahead"
             )

@@ -78,6 +78,15 @@ DELIVERY = np.dtype(
 """A pulse as it was handed to the stimulator, and when."""
 
 
+CLOCK = np.dtype(
+    [
+        ("sample_index", "<i8"), ("host_ns", "<i8"), ("ns_per_sample", "<f8"), ("drift_ppm", "<f8"),
+        ("jitter_us", "<f8"), ("jumps", "<i8"),
+    ]
+)  # fmt: skip
+"""How the rig's clock runs against the host's: wetloop.core.rig_clock.Estimate."""
+
+
 class Packets(NamedTuple):
     """What the rig delivers: PACKET records, samples (depth, n, n_channels) and spikes (depth, most)."""
 
@@ -106,6 +115,7 @@ class Shared(NamedTuple):
     decisions: Ring
     operator: Ring
     frames: Ring
+    clock: Ring
     health: Records
     notes: Records
 
@@ -122,6 +132,7 @@ class Shared(NamedTuple):
             decisions=arena.ring("decisions"),
             operator=arena.ring("operator"),
             frames=arena.ring("frames"),
+            clock=arena.ring("clock"),
             health=arena.arrays["health"],
             notes=arena.arrays["notes"],
         )
@@ -138,6 +149,7 @@ READERS: dict[str, tuple[int, ...]] = {
     "deliveries": (RECORDER,),
     "decisions": (RECORDER,),
     "frames": (RECORDER,),
+    "clock": (),
 }
 """Who reads each ring reliably; ``triggers`` go back to a source that is its own stimulator."""
 
@@ -156,7 +168,7 @@ def shared_spec(
         "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
         "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
         "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
-        "frames": (frame_dtype, FRAMES_HELD),
+        "frames": (frame_dtype, FRAMES_HELD), "clock": (CLOCK, 1 << 6),
     }  # fmt: skip
     spec: dict[str, tuple[Any, tuple[int, ...]]] = {
         "control": (np.dtype("<i8"), (CONTROL_WORDS,)),
@@ -260,6 +272,30 @@ def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) ->
     while load_acquire(control, POSITION) < sample and load_acquire(control, ENDED) == 0 and now_ns() < until_ns:
         sleep_until_ns(now_ns() + NAP_NS)
     return int(load_acquire(control, POSITION))
+
+
+@kernel
+def wait_stop(control: npt.NDArray[np.int64], until_ns: int) -> None:
+    """Poll until the session ends, or ``until_ns``."""
+    while load_acquire(control, STOP) == 0 and now_ns() < until_ns:
+        sleep_until_ns(now_ns() + NAP_NS)
+
+
+@kernel
+def wait_trigger(triggers: Ring, control: npt.NDArray[np.int64], until_ns: int) -> bool:
+    """Poll until a trigger waits, the session falls silent or ends, or ``until_ns``; return whether nothing ends it.
+
+    The last stretch before ``until_ns`` is spun, as a pulse may be due then.
+    """
+    while load_acquire(control, STOP) == 0 and load_acquire(control, SILENCE) == 0:
+        now = now_ns()
+        if now >= until_ns or waiting(triggers, ENGINE) > 0:
+            return True
+        if until_ns - now > SPIN_NS:
+            sleep_until_ns(min(now + NAP_NS, until_ns - SPIN_NS))
+        else:
+            pause()
+    return False
 
 
 @kernel

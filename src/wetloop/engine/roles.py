@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from wetloop.core.clock import Unpaced, WallPace
-from wetloop.core.errors import RigError
+from wetloop.core.clock import WallPace
+from wetloop.core.errors import LatePulseError
 from wetloop.core.protocols import Stimulator
+from wetloop.core.rig_clock import RigClock
 from wetloop.engine.arena import Arena
 from wetloop.engine.build import new_engine
 from wetloop.engine.continuity import Continuity
 from wetloop.engine.crew import orphaned, report
+from wetloop.engine.delivery import Courier, Delivery
 from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
@@ -28,6 +31,7 @@ from wetloop.engine.live import (
     push_block,
     set_control_word,
     wait_start,
+    wait_trigger,
 )
 from wetloop.engine.words import (
     ACCEPTED,
@@ -41,11 +45,12 @@ from wetloop.engine.words import (
 from wetloop.kernels.rings import ENGINE, new_ring, put
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
     from wetloop.core.guard import PatternTable
     from wetloop.core.protocols import Source
-    from wetloop.core.types import Block
+    from wetloop.core.types import Block, RigInfo
     from wetloop.engine.build import EngineParts
 
 LOOK_NS = 100_000_000
@@ -57,6 +62,13 @@ class MakesSource(Protocol):
 
     def build(self, seed: int) -> Source:
         """Return the source, unopened."""
+
+
+class MakesStimulator(Protocol):
+    """A stimulator's configuration: crosses to the stimulator's process, where the stimulator is made."""
+
+    def build(self, info: RigInfo) -> Stimulator:
+        """Return the stimulator, not yet connected."""
 
 
 def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
@@ -75,20 +87,30 @@ def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
         follow(handle, shared.packets, shared.control, period_ns, now_host_ns() + LOOK_NS)
 
 
-def run_source(link: Connection, name: str, config: MakesSource, seed: int, table: PatternTable) -> None:
-    """Read the rig at its own pace, or at the host's where it keeps none, and write packets."""
+def run_source(link: Connection, name: str, config: MakesSource, seed: int, table: PatternTable | None) -> None:
+    """Read the rig at its own pace, or at the host's where it keeps none, and write packets.
+
+    ``table`` is None where another device stimulates.
+    """
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
     source = config.build(seed)
     try:
         source.open()
-        if isinstance(source, Stimulator):
-            source.prepare(table)
+        stimulator = source if table is not None and isinstance(source, Stimulator) else None
+        if stimulator is not None and table is not None:
+            stimulator.prepare(table)
         warm_up(shared)
         report(link, "ready", obtain("source").to_dict())
         while not wait_start(shared.control, now_host_ns() + LOOK_NS):
             if orphaned(parent):
                 return
-        _deliver_packets(shared, source, parent)
+        if source.info.real_time:
+            with ExitStack() as stack:
+                delivery = None if stimulator is None else Delivery(shared, stimulator, source.info)
+                courier = None if delivery is None else stack.enter_context(Courier(delivery))
+                _relay_packets(shared, source, parent, courier)
+        else:
+            _simulate_packets(shared, source, parent, stimulator)
     finally:
         source.close()
 
@@ -103,59 +125,116 @@ def warm_up(shared: Shared) -> None:
     commit_packet(packets, 0)
 
 
-def _deliver_packets(shared: Shared, source: Source, parent: int) -> None:
-    """Deliver packets until the end.
+def _relay_packets(shared: Shared, source: Source, parent: int, courier: Courier | None) -> None:
+    """Deliver the packets of a rig that keeps its own time, until the end."""
+    packets = _Packets(shared, source.info)
+    while not control_word(shared.control, STOP) and not orphaned(parent):
+        if courier is not None:
+            courier.check()
+        try:
+            block = source.read()
+        except EOFError:
+            set_control_word(shared.control, ENDED, 1)
+            return
+        if block.n_samples:
+            packets.deliver(block)
+
+
+def _simulate_packets(shared: Shared, source: Source, parent: int, stimulator: Stimulator | None) -> None:
+    """Deliver packets at the host's pace, until the end.
 
     A packet of a simulated rig is simulated when its time begins, so that a trigger that comes too late is too late as
     on a real one, and delivered when its last sample is due and the rig's latency is over.
     """
-    info, triggers = source.info, RingReader(shared.triggers, ENGINE)
-    pace = Unpaced() if info.real_time else WallPace(info.sampling_frequency * (1 + info.clock_drift_ppm * 1e-6))
-    latency_samples = 0 if info.real_time else info.samples(info.latency_ms)
+    info, triggers, packets = source.info, RingReader(shared.triggers, ENGINE), _Packets(shared, source.info)
+    pace = WallPace(info.sampling_frequency * (1 + info.clock_drift_ppm * 1e-6))
+    latency_samples = info.samples(info.latency_ms)
     held: deque[Block] = deque()
-    continuity, at = Continuity(), 0
+    at = 0
     while not control_word(shared.control, STOP) and not orphaned(parent):
         pace.wait(at)
-        while held and (info.real_time or held[0].start_sample + held[0].n_samples + latency_samples <= at):
-            block = continuity.check(held.popleft())
-            if block is not None:
-                push_block(shared.packets, block)
-        if control_word(shared.control, SILENCE):
-            _fall_silent(shared, source)
-        elif isinstance(source, Stimulator):
-            _trigger(shared, source, triggers)
+        while held and held[0].start_sample + held[0].n_samples + latency_samples <= at:
+            packets.deliver(held.popleft())
+        if stimulator is not None:
+            if control_word(shared.control, SILENCE):
+                _fall_silent(shared, stimulator)
+            else:
+                _trigger(shared, stimulator, triggers)
         try:
             held.append(source.read())
         except EOFError:
             set_control_word(shared.control, ENDED, 1)
             return
-        if control_word(shared.control, ORIGIN) < 0:
-            set_control_word(shared.control, ORIGIN, held[0].start_sample)
         at = held[-1].start_sample + held[-1].n_samples
 
 
-def _fall_silent(shared: Shared, source: Source) -> None:
+class _Packets:
+    """The way of blocks to the engine: no sample twice, the first one told, and the rig's clock followed."""
+
+    def __init__(self, shared: Shared, info: RigInfo) -> None:
+        self._shared, self._continuity = shared, Continuity()
+        self._clock = RigClock(info.sampling_frequency, info.latency_ms)
+
+    def deliver(self, arrived: Block) -> None:
+        """Write a packet."""
+        block, arrival_ns = self._continuity.check(arrived), now_host_ns()
+        if block is None:
+            return
+        if control_word(self._shared.control, ORIGIN) < 0:
+            set_control_word(self._shared.control, ORIGIN, block.start_sample)
+        estimate = self._clock.observe(block.start_sample + block.n_samples, arrival_ns)
+        if estimate is not None:
+            put(self._shared.clock, estimate)
+        push_block(self._shared.packets, block)
+
+
+def _fall_silent(shared: Shared, stimulator: Stimulator) -> None:
     """Have the rig forget its planned pulses, again with every packet; triggers on their way stay where they are."""
-    if isinstance(source, Stimulator):
-        source.silence()
+    stimulator.silence()
     if not control_word(shared.control, SILENCED):
         set_control_word(shared.control, SILENCED, now_host_ns())
 
 
-def _trigger(shared: Shared, source: Stimulator, triggers: RingReader) -> None:
+def _trigger(shared: Shared, stimulator: Stimulator, triggers: RingReader) -> None:
     for trigger in triggers.take():
         try:
-            source.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
+            stimulator.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
             shared.control[ACCEPTED] += 1
-        except RigError:
+        except LatePulseError:
             shared.control[LATE_AT_RIG] += 1
 
 
-def run_stimulator(link: Connection, name: str, lease_ms: float) -> None:
-    """Forward delivered pulses while the engine's heart beats."""
+class Device(NamedTuple):
+    """A stimulator of its own: how it is made, the rig that it is a part of, and what it is to load."""
+
+    config: MakesStimulator
+    info: RigInfo
+    table: PatternTable
+
+
+def run_stimulator(link: Connection, name: str, lease_ms: float, device: Device | None) -> None:
+    """Forward delivered pulses while the engine's heart beats, to the source's process or to a device here."""
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
     paths, lease_ns = Forwarding(shared.rings.pulses, shared.triggers, shared.deliveries), round(lease_ms * 1e6)
     forward(paths, shared.control, lease_ns, 0)
-    report(link, "ready", obtain("stimulator").to_dict())
-    while not control_word(shared.control, STOP) and not orphaned(parent):
-        forward(paths, shared.control, lease_ns, now_host_ns() + LOOK_NS)
+    with ExitStack() as stack:
+        courier = stack.enter_context(_couriered(shared, device)) if device is not None else None
+        report(link, "ready", obtain("stimulator").to_dict())
+        while not control_word(shared.control, STOP) and not orphaned(parent):
+            forward(paths, shared.control, lease_ns, now_host_ns() + LOOK_NS)
+            if courier is not None:
+                courier.check()
+
+
+@contextmanager
+def _couriered(shared: Shared, device: Device) -> Iterator[Courier]:
+    """Give a device's courier; at the end the device is silent and closed."""
+    stimulator = device.config.build(device.info)
+    try:
+        stimulator.prepare(device.table)
+        warm_up(shared)
+        wait_trigger(shared.triggers, shared.control, 0)
+        with Courier(Delivery(shared, stimulator, device.info)) as courier:
+            yield courier
+    finally:
+        stimulator.close()

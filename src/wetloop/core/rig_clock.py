@@ -1,0 +1,101 @@
+"""The rig's clock against the host's, fitted while packets arrive.
+
+A packet arrives when its last sample was taken, plus a delay that varies and is never negative. So the quickest packet
+of each second tells the most, and a line through those of the last minutes tells offset and drift.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+WINDOW_S = 1.0
+WINDOWS = 120
+"""Quickest packets that the line is drawn through: two minutes."""
+DRIFT_FROM_WINDOWS = 5
+"""With fewer, the rig's nominal frequency is better than a fit."""
+JUMP_NS = 20e6
+"""Quickest packets of two seconds do not differ by so much unless a clock has jumped, ns."""
+
+
+class Estimate(NamedTuple):
+    """Sample ``sample_index`` was taken at ``host_ns``, and others at ``ns_per_sample``.
+
+    ``drift_ppm`` is how much faster the rig's clock runs than it should, ``jitter_us`` the 95th percentile of the
+    packets' delay over the quickest ones, ``jumps`` counts how often either clock has jumped.
+    """
+
+    sample_index: int
+    host_ns: int
+    ns_per_sample: float
+    drift_ppm: float = 0.0
+    jitter_us: float = 0.0
+    jumps: int = 0
+
+    def host_at(self, sample: int) -> int:
+        """Return when a sample is taken by the rig, ns of the host's monotonic clock."""
+        return self.host_ns + round((sample - self.sample_index) * self.ns_per_sample)
+
+
+class RigClock:
+    """Fits the rig's clock online.
+
+    Parameters
+    ----------
+    sampling_frequency
+        Nominal, Hz.
+    latency_ms
+        From the last sample of a packet to its arrival at best, ms; the fit cannot know it.
+    """
+
+    def __init__(self, sampling_frequency: float, latency_ms: float = 0.0) -> None:
+        self._nominal_ns = 1e9 / sampling_frequency
+        self._latency_ns = latency_ms * 1e6
+        self._window = round(WINDOW_S * sampling_frequency)
+        self._origin: tuple[int, int] | None = None
+        self._quickest: deque[tuple[float, float]] = deque(maxlen=WINDOWS)
+        self._seen: list[tuple[float, float]] = []
+        self._jumps = 0
+
+    def observe(self, sample: int, arrival_ns: int) -> Estimate | None:
+        """Take in the arrival of a packet that ends before ``sample``; return a new estimate, one a second."""
+        if self._origin is None:
+            self._origin = sample, arrival_ns
+            self._seen.append((0.0, 0.0))
+            return self._estimate(0.0, 0.0)
+        samples = sample - self._origin[0]
+        self._seen.append((float(samples), arrival_ns - self._origin[1] - samples * self._nominal_ns))
+        if samples - self._seen[0][0] < self._window:
+            return None
+        return self._close_window()
+
+    def _close_window(self) -> Estimate:
+        quickest = min(self._seen, key=lambda seen: seen[1])
+        if self._quickest and abs(quickest[1] - np.polyval(self._line(), quickest[0])) > JUMP_NS:
+            self._quickest.clear()
+            self._jumps += 1
+        self._quickest.append(quickest)
+        line = self._line()
+        samples, delays_ns = np.array(self._seen).T
+        jitter_us = float(np.percentile(delays_ns - np.polyval(line, samples), 95)) / 1000
+        at = self._seen[-1][0]
+        self._seen.clear()
+        return self._estimate(at, jitter_us)
+
+    def _line(self) -> tuple[float, float]:
+        """Return slope (ns per sample) and height (ns) of the quickest packets' delay over the nominal clock."""
+        samples, delays_ns = np.array(self._quickest).T if self._quickest else np.zeros((2, 1))
+        if len(samples) < DRIFT_FROM_WINDOWS:
+            return 0.0, float(delays_ns[-1])
+        slope, height = np.polyfit(samples, delays_ns, 1)
+        return float(slope), float(height)
+
+    def _estimate(self, samples: float, jitter_us: float) -> Estimate:
+        assert self._origin is not None  # noqa: S101  (set by the first packet)
+        slope, height = self._line()
+        host_ns = self._origin[1] + samples * self._nominal_ns + slope * samples + height - self._latency_ns
+        per_sample = self._nominal_ns + slope
+        drift_ppm = (self._nominal_ns / per_sample - 1) * 1e6
+        return Estimate(self._origin[0] + int(samples), round(host_ns), per_sample, drift_ppm, jitter_us, self._jumps)

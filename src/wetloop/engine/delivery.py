@@ -1,0 +1,116 @@
+"""Hands pulses to a stimulator that keeps no agenda of its own: each when its sample is due, none late."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from wetloop.core.errors import LatePulseError
+from wetloop.core.rig_clock import Estimate
+from wetloop.engine.engine import RingReader
+from wetloop.engine.host import obtain
+from wetloop.engine.live import control_word, now_host_ns, set_control_word, wait_stop, wait_trigger
+from wetloop.engine.words import ACCEPTED, LATE_AT_RIG, SILENCE, SILENCED
+from wetloop.kernels.rings import ENGINE, load_head
+
+if TYPE_CHECKING:
+    from wetloop.core.protocols import Stimulator
+    from wetloop.core.types import RigInfo
+    from wetloop.engine.live import Shared
+
+LOOK_NS = 20_000_000
+LATE_NS = 1_000_000
+"""A pulse this much behind its sample is not delivered any more: a frame."""
+
+
+class Delivery:
+    """Delivers until the session is silenced, then silences the stimulator and delivers nothing more.
+
+    Parameters
+    ----------
+    shared
+        Where triggers come from, and where account is kept.
+    stimulator
+        Prepared.
+    info
+        Says whether the stimulator is immediate, and how long it takes.
+    """
+
+    def __init__(self, shared: Shared, stimulator: Stimulator, info: RigInfo) -> None:
+        self._shared, self._control, self._stimulator = shared, shared.control, stimulator
+        self._immediate, self._latency_ns = info.immediate, round(info.trigger_latency_ms * 1e6)
+        self._triggers = RingReader(shared.triggers, ENGINE)
+        self._planned: deque[tuple[int, int]] = deque()
+
+    def step(self) -> None:
+        """Wait a little for what is due, and deliver it."""
+        if control_word(self._control, SILENCE):
+            self.fall_silent()
+            wait_stop(self._control, now_host_ns() + LOOK_NS)
+            return
+        until_ns = now_host_ns() + LOOK_NS
+        due_ns = self._due_ns(self._planned[0][0]) if self._planned else until_ns
+        if not wait_trigger(self._shared.triggers, self._control, min(due_ns, until_ns)):
+            return
+        for trigger in self._triggers.take():
+            pulse = int(trigger["sample_index"]), int(trigger["pattern"])
+            if self._immediate:
+                self._planned.append(pulse)
+            else:
+                self._tell(*pulse)
+        while self._planned and (due_ns := self._due_ns(self._planned[0][0])) <= now_host_ns():
+            sample, pattern = self._planned.popleft()
+            if now_host_ns() - due_ns > LATE_NS:
+                self._control[LATE_AT_RIG] += 1
+            else:
+                self._tell(sample, pattern)
+
+    def _tell(self, sample: int, pattern: int) -> None:
+        try:
+            self._stimulator.trigger(pattern, sample)
+            self._control[ACCEPTED] += 1
+        except LatePulseError:
+            self._control[LATE_AT_RIG] += 1
+
+    def _due_ns(self, sample: int) -> int:
+        newest = self._shared.clock.slots[(load_head(self._shared.clock.words) - 1) % self._shared.clock.slots.size]
+        return Estimate(*newest.item()).host_at(sample) - self._latency_ns
+
+    def fall_silent(self) -> None:
+        """Have the rig forget its planned pulses, once; triggers on their way stay where they are."""
+        if not control_word(self._control, SILENCED):
+            self._stimulator.silence()
+            self._planned.clear()
+            set_control_word(self._control, SILENCED, now_host_ns())
+
+
+class Courier:
+    """Runs a delivery in a thread of its own; a context, at whose end the stimulator is silent."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery, self._ended = delivery, threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._delivery.fall_silent()
+
+    def check(self) -> None:
+        """Raise what the thread has failed of."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        obtain("stimulator")
+        try:
+            while not self._ended.is_set():
+                self._delivery.step()
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the process must hear of it)
+            self._failure = error
