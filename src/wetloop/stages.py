@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -59,7 +59,7 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     from wetloop.engine.live import FRAMES_HELD
     from wetloop.engine.rig import Devices, Rig
     from wetloop.kernels.rings import RECORDER, new_ring
-    from wetloop.recording.log import ROWS, RecordingLog
+    from wetloop.recording.log import ROWS, DecisionRows, RecordingLog
     from wetloop.recording.writer import Writer
 
     if setting.info.real_time or setting.info.immediate:
@@ -72,7 +72,8 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     writer = Writer(path, header, **_how(recording))
     decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
     frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
-    log = RecordingLog(writer, decisions, frames, header.event_names, rig)
+    rows = DecisionRows(decisions, header.event_names, setting.info.sampling_frequency)
+    log = RecordingLog(writer, rows, frames, rig)
     return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
 
 
@@ -101,7 +102,11 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     from wetloop.recording.notice import NOTICE, notice
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
-    config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
+    config, header, path = (
+        setting.config,
+        replace(header_of(setting, task), follows_clock=True),
+        recording_path(setting.config),
+    )
     told = notice(header, path)
     spec = shared_spec(setting.info, header.decision_dtype, header.frame_dtype)
     arena = Arena.create(header.identifier, {**spec, NOTICE: ("u1", (len(told),))})
@@ -126,7 +131,7 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     steering = Steering(shared, engine, stop, pace)
     rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, steering)
     watch = RecorderWatch(shared, crew, path, rate, recording)
-    log = _with_camera(RemoteLog(shared.decisions, header.event_names, watch), setting, task, shared.frames)
+    log = _with_camera(RemoteLog(shared.decisions, header.event_names, rate, watch), setting, task, shared.frames)
 
     def close() -> None:
         crew.join()

@@ -224,6 +224,7 @@ UNITS = (
     "n.a.",
     "ns",
     "pixels",
+    "ppm",
     "s",
     "sample",
     "samples",
@@ -236,7 +237,7 @@ UNITS = (
 )
 WITHOUT = {
     "id", "index", "serial", "voice", "pattern", "first", "count", "seed",  # numbers of things
-    "n_spikes", "n_pulses", "hits", "spikes_crc", "events",  # counts and bits
+    "n_spikes", "n_pulses", "hits", "jumps", "spikes_crc", "events",  # counts and bits
     "electrode", "electrodes", "channel_index", "electrodes_index", "spike_times_index", "obs_intervals_index",  # rows
     "kind", "fate", "priority", "excluded", "answer", "action", "update", "timing", "value",  # codes
     "playing", "terminated", "truncated",  # flags

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from wetloop.core.errors import RecordingError
 from wetloop.core.types import Tick
 from wetloop.kernels.rings import HEAD, RECORDER, new_ring
+from wetloop.recording import schema
 from wetloop.recording.describe import describe
 from wetloop.recording.frames import Camera, grey, pooled
 from wetloop.recording.journal import Safekeeping
@@ -45,7 +46,7 @@ def recorded(tmp_path):
     writer = session.Writer(path, header)
     writer.append(**session.make_rows())
     for part in np.array_split(rows, 3):
-        writer.append_frames(part)
+        writer.append_to(schema.FRAMES, part)
         writer.flush()
     writer.finish({})
     return SimpleNamespace(path=path, rows=rows)
@@ -116,7 +117,7 @@ def test_pictures_of_a_recording_that_was_cut_short_are_recovered(tmp_path, jour
     header = dataclasses.replace(session.make_header(), frame_shape=SIZE)
     writer = session.Writer(path, header, safekeeping=Safekeeping(journal))
     writer.append(**session.make_rows())
-    writer.append_frames(rows)
+    writer.append_to(schema.FRAMES, rows)
     writer.abort()
     with Recording(Path(recover(path).recovered)) as recording:
         np.testing.assert_array_equal(recording.frames(), rows["frame"])

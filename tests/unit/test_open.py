@@ -307,7 +307,7 @@ def test_pictures_are_a_column(tmp_path):
     frames["frame"] = np.random.default_rng(0).integers(0, 255, (50, 4, 6))
     writer = session.Writer(tmp_path / "a.nwb", header)
     writer.append(**session.make_rows())
-    writer.append_frames(frames)
+    writer.append_to(schema.FRAMES, frames)
     writer.finish({})
     with wetloop.open(tmp_path / "a.nwb") as opened:
         np.testing.assert_array_equal(opened.frames["frame"][7], frames["frame"][7])

@@ -85,6 +85,9 @@ def _game_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _real_time_facts(real_time: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "late packets", real_time["late_blocks"]
+    clock = real_time["rig_clock"]
+    jumps = f", {clock['jumps']} jumps" if clock["jumps"] else ""
+    yield "rig clock", f"{clock['drift_ppm']:+.1f} ppm, 95 % of packets within {clock['jitter_us']:.0f} us{jumps}"
     granted = {
         role: ", ".join(
             name for name, has in (("FIFO", got["fifo_priority"] is not None), ("locked", got["memory_locked"])) if has

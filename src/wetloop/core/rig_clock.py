@@ -19,9 +19,17 @@ DRIFT_FROM_WINDOWS = 5
 JUMP_NS = 20e6
 """Quickest packets of two seconds do not differ by so much unless a clock has jumped, ns."""
 
+ESTIMATE = np.dtype(
+    [
+        ("sample_index", "<i8"), ("host_ns", "<i8"), ("sample_ns", "<f8"), ("drift_ppm", "<f8"),
+        ("jitter_us", "<f8"), ("jumps", "<i8"),
+    ]
+)  # fmt: skip
+"""Record of an ``Estimate``."""
+
 
 class Estimate(NamedTuple):
-    """Sample ``sample_index`` was taken at ``host_ns``, and others at ``ns_per_sample``.
+    """Sample ``sample_index`` was taken at ``host_ns``, and others at ``sample_ns``.
 
     ``drift_ppm`` is how much faster the rig's clock runs than it should, ``jitter_us`` the 95th percentile of the
     packets' delay over the quickest ones, ``jumps`` counts how often either clock has jumped.
@@ -29,14 +37,14 @@ class Estimate(NamedTuple):
 
     sample_index: int
     host_ns: int
-    ns_per_sample: float
+    sample_ns: float
     drift_ppm: float = 0.0
     jitter_us: float = 0.0
     jumps: int = 0
 
     def host_at(self, sample: int) -> int:
         """Return when a sample is taken by the rig, ns of the host's monotonic clock."""
-        return self.host_ns + round((sample - self.sample_index) * self.ns_per_sample)
+        return self.host_ns + round((sample - self.sample_index) * self.sample_ns)
 
 
 class RigClock:

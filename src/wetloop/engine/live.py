@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wetloop.core.rig_clock import ESTIMATE
 from wetloop.engine.advance import advance
 from wetloop.engine.engine import EngineRecords
 from wetloop.engine.words import (
@@ -78,15 +79,6 @@ DELIVERY = np.dtype(
 """A pulse as it was handed to the stimulator, and when."""
 
 
-CLOCK = np.dtype(
-    [
-        ("sample_index", "<i8"), ("host_ns", "<i8"), ("ns_per_sample", "<f8"), ("drift_ppm", "<f8"),
-        ("jitter_us", "<f8"), ("jumps", "<i8"),
-    ]
-)  # fmt: skip
-"""How the rig's clock runs against the host's: wetloop.core.rig_clock.Estimate."""
-
-
 class Packets(NamedTuple):
     """What the rig delivers: PACKET records, samples (depth, n, n_channels) and spikes (depth, most)."""
 
@@ -149,7 +141,7 @@ READERS: dict[str, tuple[int, ...]] = {
     "deliveries": (RECORDER,),
     "decisions": (RECORDER,),
     "frames": (RECORDER,),
-    "clock": (),
+    "clock": (RECORDER,),
 }
 """Who reads each ring reliably; ``triggers`` go back to a source that is its own stimulator."""
 
@@ -168,7 +160,7 @@ def shared_spec(
         "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
         "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
         "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
-        "frames": (frame_dtype, FRAMES_HELD), "clock": (CLOCK, 1 << 6),
+        "frames": (frame_dtype, FRAMES_HELD), "clock": (ESTIMATE, 1 << 6),
     }  # fmt: skip
     spec: dict[str, tuple[Any, tuple[int, ...]]] = {
         "control": (np.dtype("<i8"), (CONTROL_WORDS,)),

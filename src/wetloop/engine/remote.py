@@ -33,7 +33,7 @@ from wetloop.engine.words import (
     STOP,
 )
 from wetloop.kernels.records import DELIVERED
-from wetloop.kernels.rings import DROPPED, ENGINE, STIMULATOR
+from wetloop.kernels.rings import DROPPED, ENGINE, STIMULATOR, load_head
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,13 @@ def live_facts(shared: Shared, crew: Crew) -> dict[str, Any]:
     rings = {"packets": shared.packets.ring, "decisions": shared.decisions, "triggers": shared.triggers}
     dropped = {f"dropped_{name}": int(ring.words[DROPPED]) for name, ring in rings.items()}
     counts = {name: control_word(shared.control, word) for name, word in words.items()}
-    return counts | unread | dropped | {"permissions": dict(crew.reports)}
+    return counts | unread | dropped | {"rig_clock": _clock_facts(shared), "permissions": dict(crew.reports)}
+
+
+def _clock_facts(shared: Shared) -> dict[str, Any]:
+    """Return how the rig's clock ran against the host's, of its newest estimate."""
+    newest = shared.clock.slots[(load_head(shared.clock.words) - 1) % shared.clock.slots.size]
+    return {name: newest[name].item() for name in ("drift_ppm", "jitter_us", "jumps")}
 
 
 class LiveHardware:

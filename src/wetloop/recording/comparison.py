@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wetloop.recording.reader import Recording
 
 MOST_DIFFERENCES = 10
-HOST_FIELDS = ("lateness_us", "arrival_ns", "start_ns", "done_ns")
+HOST_FIELDS = ("lateness_us", "spike_age_us", "arrival_ns", "start_ns", "done_ns")
 """Host times: recorded, never compared."""
 
 
@@ -187,7 +187,8 @@ class Comparison:
         self._recorded, self._recording, self._engine, self._on_progress = rows, recording, engine, on_progress
         self._section = section
         ring = new_ring(rows.decisions.dtype, ROWS, RECORDER)
-        self._rows, self._replayed = DecisionRows(ring, recording.header["event_names"]), RingReader(ring, RECORDER)
+        self._rows = DecisionRows(ring, recording.header["event_names"], recording.info.sampling_frequency)
+        self._replayed = RingReader(ring, RECORDER)
         self._rings = self._replayed, engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks
         cut = rows.cut
         self._decisions = Stream("decision", rows.decisions, section.decisions, rate, "stop_sample", cut=cut)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], npt.NDArray[Any]]
 
 SUFFIX_UNITS = {
-    "s": "s", "us": "us", "ns": "ns", "uv": "uV", "nc": "nC", "sample": "samples", "samples": "samples",
+    "s": "s", "us": "us", "ns": "ns", "ppm": "ppm", "uv": "uV", "nc": "nC", "sample": "samples", "samples": "samples",
     "height": "pixels", "width": "pixels",
 }  # fmt: skip
 """Unit of a column by the last word of its name."""

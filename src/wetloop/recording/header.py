@@ -59,6 +59,8 @@ class Header:
         Text of the reflex's file (of the function, for an entry point); empty where there was no reflex.
     frame_shape
         Height and width of the pictures of the game, pixels; 0 where none are kept.
+    follows_clock
+        Whether the rig's clock is followed against the host's, as in real time.
     """
 
     identifier: str
@@ -82,6 +84,7 @@ class Header:
     reflex_source: str = ""
     frame_shape: tuple[int, int] = (0, 0)
     decoder_fitted: bool = False
+    follows_clock: bool = False
 
     @property
     def decision_dtype(self) -> np.dtype[np.void]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +12,7 @@ import numpy as np
 from wetloop.engine.engine import RingReader
 from wetloop.kernels.records import SPIKE
 from wetloop.kernels.rings import DROPPED, RECORDER, put
+from wetloop.recording import schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,16 +74,18 @@ class DecisionRows:
         Of ``schema.decision_dtype``.
     event_names
         Every event that the task can report; bit i of ``events`` stands for the i-th.
+    sampling_frequency
+        Of the rig's clock, Hz.
     """
 
-    def __init__(self, ring: Ring, event_names: Sequence[str]) -> None:
-        self._ring = ring
+    def __init__(self, ring: Ring, event_names: Sequence[str], sampling_frequency: float) -> None:
+        self.ring, self._sampling_frequency = ring, sampling_frequency
         self._bits = {name: 1 << i for i, name in enumerate(event_names)}
 
     @property
     def dropped(self) -> dict[str, int]:
         """Decisions that the ring had no room for."""
-        return {"decisions": int(self._ring.words[DROPPED])}
+        return {"decisions": int(self.ring.words[DROPPED])}
 
     def decision(
         self, tick: Tick, batch: SpikeBatch, action: npt.NDArray[np.float64], outcome: Outcome, serial: int
@@ -90,11 +94,18 @@ class DecisionRows:
         spikes, events = batch.spikes, 0
         for name in outcome.events:
             events |= self._bits[name]
-        put(self._ring, (
+        put(self.ring, (
             tick.decision_index, tick.start_sample, tick.stop_sample, serial, len(spikes), spikes_crc(spikes),
             outcome.playing, outcome.terminated, outcome.truncated, outcome.answer, events, outcome.reward,
-            tick.lateness_us, action, outcome.observation,
+            tick.lateness_us, self._spike_age_us(tick, spikes), action, outcome.observation,
         ))  # fmt: skip
+
+    def _spike_age_us(self, tick: Tick, spikes: Records) -> float:
+        """Return how old the newest spike was when the decision was made, us; NaN without one."""
+        if not len(spikes):
+            return math.nan
+        behind = tick.stop_sample - int(spikes["sample_index"].max())
+        return tick.lateness_us + behind / self._sampling_frequency * 1e6
 
 
 def spikes_crc(spikes: Records) -> int:
@@ -106,11 +117,11 @@ def spikes_crc(spikes: Records) -> int:
 class RecordingLog:
     """Writes decisions and everything that leaves the engine."""
 
-    def __init__(self, writer: Writer, decisions: Ring, frames: Ring, event_names: Sequence[str], rig: Rig) -> None:
-        self._rows, self._writer, self._rig = DecisionRows(decisions, event_names), writer, rig
+    def __init__(self, writer: Writer, rows: DecisionRows, frames: Ring, rig: Rig) -> None:
+        self._rows, self._writer, self._rig = rows, writer, rig
         engine = rig.engine
         self._rings = (
-            engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks, RingReader(decisions, RECORDER),
+            engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks, RingReader(rows.ring, RECORDER),
             RingReader(frames, RECORDER),
         )  # fmt: skip
         self._flushed_s = time.monotonic()
@@ -141,7 +152,7 @@ class RecordingLog:
     def flush(self) -> None:
         """Hand everything that has happened to the writer."""
         engine, (spikes, pulses, blocks, decisions, frames) = self._rig.engine, self._rings
-        self._writer.append_frames(frames.take())
+        self._writer.append_to(schema.FRAMES, frames.take())
         self._writer.append(
             spikes=spikes.take(),
             pulses=pulses.take(),

@@ -155,8 +155,8 @@ class OpenRecording:
         Columns, each of shape (n_decisions,) unless said: ``time_s`` float64, ``index``, ``start_sample``,
         ``stop_sample`` (samples) and ``serial`` int64, ``n_spikes`` int32, ``spikes_crc`` uint32, ``playing``,
         ``terminated``, ``truncated`` and ``answer`` uint8, ``events`` uint32 (bits), ``reward`` float64,
-        ``lateness_us`` float32, ``action`` float64 (n_decisions, n_actions), ``observation`` float32 (n_decisions,
-        n_observations).
+        ``lateness_us`` and ``spike_age_us`` float32 (us), ``action`` float64 (n_decisions, n_actions), ``observation``
+        float32 (n_decisions, n_observations).
         """
         made, to = self.recording, series_field
         fields = [
@@ -192,6 +192,17 @@ class OpenRecording:
         fields = table_fields(self.recording, schema.BLOCKS)
         when = _When("start_sample", "First sample of the block, s.", "start_sample")
         return self._view("blocks", fields, when, self._n_rows(schema.BLOCKS))
+
+    @cached_property
+    def rig_clock(self) -> TableView:
+        """The rig's clock against the host's, each second of a session in real time.
+
+        Columns, each of shape (n_rows,): ``time_s`` float64, ``sample_index`` and ``host_ns`` int64 (samples; ns of the
+        host's monotonic clock), ``sample_ns``, ``drift_ppm`` and ``jitter_us`` float64, ``jumps`` int64.
+        """
+        fields = table_fields(self.recording, schema.RIG_CLOCK)
+        when = _When("sample_index", "Sample of the estimate, s.", "sample_index")
+        return self._view("rig_clock", fields, when, self._n_rows(schema.RIG_CLOCK))
 
     @cached_property
     def frames(self) -> TableView:

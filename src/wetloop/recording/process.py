@@ -14,6 +14,7 @@ from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import Shared, now_host_ns
 from wetloop.kernels.rings import RECORDER, load_head
+from wetloop.recording import schema
 from wetloop.recording.log import DecisionRows
 from wetloop.recording.writer import Writer
 
@@ -130,7 +131,7 @@ class _Recorder:
         self._backlog = 0
         self._spikes, self._pulses = RingReader(rings.spikes, RECORDER), RingReader(rings.pulses, RECORDER)
         self._blocks, self._decisions = RingReader(rings.blocks, RECORDER), RingReader(shared.decisions, RECORDER)
-        self._frames = RingReader(shared.frames, RECORDER)
+        self._frames, self._clock = RingReader(shared.frames, RECORDER), RingReader(shared.clock, RECORDER)
         self._deliveries, self._operator = (
             RingReader(shared.deliveries, RECORDER),
             RingReader(shared.operator, RECORDER),
@@ -139,7 +140,8 @@ class _Recorder:
     def take(self) -> None:
         """Move what waits in the rings to the writer: effects before causes, so that no decision lacks its spikes."""
         self._deliveries.take()
-        self._writer.append_frames(self._frames.take())
+        self._writer.append_to(schema.FRAMES, self._frames.take())
+        self._writer.append_to(schema.RIG_CLOCK, self._clock.take())
         decisions, blocks = self._decisions.take(), self._blocks.take()
         pulses, spikes, operator = self._pulses.take(), self._spikes.take(), self._operator.take()
         self._backlog = sum(map(len, (decisions, blocks, pulses, spikes, operator)))
@@ -168,8 +170,8 @@ class _Recorder:
 class RemoteLog(DecisionRows):
     """The session's side: decisions go into the ring, the last words to the recorder's process, which is watched."""
 
-    def __init__(self, ring: Ring, event_names: Sequence[str], watch: RecorderWatch) -> None:
-        super().__init__(ring, event_names)
+    def __init__(self, ring: Ring, event_names: Sequence[str], sampling_frequency: float, watch: RecorderWatch) -> None:
+        super().__init__(ring, event_names, sampling_frequency)
         self._watch, self.path = watch, watch.path
 
     @property

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from wetloop.core.types import Records, RigInfo
 
 TABLES = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
+SOMETIMES = (schema.FRAMES, schema.RIG_CLOCK)
+"""Tables that a recording may lack."""
 BESIDE = {
     schema.DECISIONS: (f"{schema.ACTION}/data", f"{schema.OBSERVATION}/data"),
     schema.FRAMES: (f"{schema.GAME_FRAMES}/data", f"{schema.GAME_FRAMES}/timestamps"),
@@ -260,7 +262,7 @@ def _check(path: Path, file: h5py.File) -> None:
             f"{path}: format version {version} is newer than {schema.FORMAT_VERSION}, the newest that this "
             "version of Wetloop knows: update Wetloop"
         )
-    tables = TABLES + (schema.FRAMES,) * (schema.FRAMES.path in file)
+    tables = TABLES + tuple(table for table in SOMETIMES if table.path in file)
     missing = [where for where in _expected(tables) if where not in file]
     if missing:
         raise RecordingError(f"{path}: damaged, {', '.join(missing)} missing")

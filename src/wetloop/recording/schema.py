@@ -82,7 +82,7 @@ def decision_dtype(n_actions: int, n_observations: int) -> np.dtype[np.void]:
             ("index", "<i8"), ("start_sample", "<i8"), ("stop_sample", "<i8"), ("serial", "<i8"),
             ("n_spikes", "<i4"), ("spikes_crc", "<u4"), ("playing", "u1"), ("terminated", "u1"),
             ("truncated", "u1"), ("answer", "u1"), ("events", "<u4"), ("reward", "<f8"), ("lateness_us", "<f4"),
-            ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
+            ("spike_age_us", "<f4"), ("action", "<f8", (n_actions,)), ("observation", "<f4", (n_observations,)),
         ]
     )  # fmt: skip
 
@@ -180,6 +180,13 @@ DECISIONS = Table(
         Column("events", "<u4", "Bit mask of what happened: {events}.", "events"),
         Column("reward", "<f8", "Reward of the task, a.u. (arbitrary units).", "reward"),
         Column("lateness_us", "<f4", "How late the decision was on the host's clock, us.", "lateness_us"),
+        Column(
+            "spike_age_us",
+            "<f4",
+            "From the newest decoded spike to the decision, us, without the rig's own latency; NaN without a spike.",
+            "spike_age_us",
+            added=True,
+        ),
     ),
     2048,
 )
@@ -235,5 +242,19 @@ FRAMES = Table(
     1024,
 )
 
+RIG_CLOCK = Table(
+    "acquisition/rig_clock",
+    "The rig's clock against the host's, fitted to the arrival of blocks: a row per second of a session in real time.",
+    (
+        Column("sample_index", "<i8", "Sample on the rig's clock.", "sample_index"),
+        Column("host_ns", "<i8", "When it was taken, on the host's monotonic clock, ns.", "host_ns"),
+        Column("sample_ns", "<f8", "Fitted length of a sample, ns.", "sample_ns"),
+        Column("drift_ppm", "<f8", "How much faster the rig's clock runs than it should, ppm.", "drift_ppm"),
+        Column("jitter_us", "<f8", "Delay of blocks over the quickest, 95th percentile, us.", "jitter_us"),
+        Column("jumps", "<i8", "How often one of the clocks has jumped so far.", "jumps"),
+    ),
+    256,
+)
+
 RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}
-"""Record type of each table; those of decisions and pictures depend on the session."""
+"""Record type of each table that every recording has; those of decisions and pictures depend on the session."""

@@ -73,6 +73,8 @@ class _Skeleton:
         self._add_behavior()
         self._nwb.add_events_table(self._events(schema.SPIKES, self._nwb.electrodes))
         self._nwb.add_acquisition(self._table(schema.BLOCKS))
+        if self._header.follows_clock:
+            self._nwb.add_acquisition(self._table(schema.RIG_CLOCK))
         self._add_derived()
         if self._header.keeps_frames:
             self._add_frames()

@@ -95,9 +95,10 @@ class Tables:
 
     def __init__(self, file: h5py.File, header: Header) -> None:
         frames = (schema.FRAMES,) * header.keeps_frames
-        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS, *frames)
+        clock = (schema.RIG_CLOCK,) * header.follows_clock
+        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
         self._file, self._sampling_frequency = file, header.info.sampling_frequency
-        self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in tables}
+        self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in (*tables, *frames, *clock)}
         self._stimuli = Stimuli(header.table)
 
     def append(self, table: Table, rows: Records) -> None:

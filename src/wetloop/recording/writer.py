@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
+from wetloop.core.rig_clock import ESTIMATE
 from wetloop.recording import derive, schema
 from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
 from wetloop.recording.raw import FILTERS, RawSamples
@@ -62,6 +63,7 @@ class Writer:
         self._dtypes = schema.RECORDS | {
             schema.DECISIONS: header.decision_dtype,
             schema.FRAMES: header.frame_dtype,
+            schema.RIG_CLOCK: ESTIMATE,
         }
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
         self._buffered_bytes = 0
@@ -156,11 +158,11 @@ class Writer:
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
-    def append_frames(self, frames: Records) -> None:
-        """Take in copies of pictures of the game, of the header's ``frame_dtype``."""
+    def append_to(self, table: Table, rows: Records) -> None:
+        """Take in copies of rows of another table: pictures of the header's ``frame_dtype``, or of the rig's clock."""
         self._refuse_unless_open()
-        if len(frames):
-            self._take(schema.FRAMES, frames)
+        if len(rows):
+            self._take(table, rows)
 
     def flush(self) -> None:
         """Bring everything taken in so far to the disk; stop raw samples, then the recording, before it is full.

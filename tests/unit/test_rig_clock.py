@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from wetloop.core.rig_clock import RigClock
+
+RATE_HZ, PACKET = 20_000.0, 200
+START_NS = 5_000_000_000
+
+
+def arrivals(seconds, drift_ppm, seed=1, jump=None):
+    """Yield (sample, arrival in ns, true host time of the sample in ns), with delays that are never negative."""
+    rng, now_ns = np.random.default_rng(seed), START_NS
+    for k in range(1, round(seconds * RATE_HZ / PACKET)):
+        sample = k * PACKET
+        now_ns += PACKET / RATE_HZ / (1 + drift_ppm * 1e-6) * 1e9
+        if jump and k == round(jump[0] * RATE_HZ / PACKET):
+            now_ns += jump[1]
+        yield sample, round(now_ns + rng.exponential(300_000)), now_ns
+
+
+def follow(clock, *story):
+    estimate = None
+    for sample, arrival_ns, _ in arrivals(*story):
+        estimate = clock.observe(sample, arrival_ns) or estimate
+    return estimate
+
+
+@pytest.mark.parametrize("drift_ppm", [0.0, 50.0, -120.0])
+def test_drift_and_offset_are_found_under_jitter(drift_ppm):
+    estimate = follow(RigClock(RATE_HZ), 60, drift_ppm)
+    assert estimate.drift_ppm == pytest.approx(drift_ppm, abs=1.0)
+    assert estimate.jitter_us == pytest.approx(300 * np.log(20), rel=0.4)
+    assert estimate.jumps == 0
+    *_, (sample, _, true_ns) = arrivals(60, drift_ppm)
+    assert estimate.host_at(sample) == pytest.approx(true_ns, abs=50_000)
+
+
+def test_the_rigs_latency_is_taken_off():
+    near, far = (follow(RigClock(RATE_HZ, latency_ms), 20, 0.0) for latency_ms in (0.0, 34.0))
+    assert near.host_at(1000) - far.host_at(1000) == pytest.approx(34e6, abs=2)
+
+
+def test_a_jump_is_counted_and_the_line_begins_anew():
+    clock = RigClock(RATE_HZ)
+    estimate = follow(clock, 60, 20.0, 1, (30, 2e9))
+    assert estimate.jumps == 1
+    *_, (sample, _, true_ns) = arrivals(60, 20.0, 1, (30, 2e9))
+    assert estimate.host_at(sample) == pytest.approx(true_ns, abs=200_000)
+
+
+def test_the_first_packet_already_gives_an_estimate():
+    estimate = RigClock(RATE_HZ).observe(400, START_NS)
+    assert (estimate.sample_index, estimate.host_ns, estimate.sample_ns) == (400, START_NS, 50_000)
