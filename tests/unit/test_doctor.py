@@ -272,3 +272,14 @@ def test_a_histogram_counts_every_time_once(times_us):
 def test_times_in_words():
     assert [worded_us(us) for us in (0.5, 20, 1500, 2e6)] == ["0.5 us", "20 us", "1.5 ms", "2 s"]
     assert Spread(np.array([10.0, 10.0])).describe() == "p50 10 us, p99 10 us, p99.9 10 us, max 10 us of 2"
+
+
+def test_the_rig_alone_is_checked_over_its_wires(doctor):
+    code, report = doctor(SESSION, "--rig")
+    assert code == 0
+    assert levels(report) == {
+        "configuration": "pass", "rig opens": "pass", "packets": "pass", "rig clock": "pass",
+        "source answers": "skip", "silence": "pass",
+    }  # fmt: skip
+    packets = next(check for check in report["checks"] if check["name"] == "packets")
+    assert packets["n"] > 10

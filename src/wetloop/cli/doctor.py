@@ -20,9 +20,12 @@ def doctor(
         Path | None, typer.Argument(help="Configuration of the session to be run; by default the built-in one.")
     ] = None,
     *,
+    rig: Annotated[
+        bool, typer.Option("--rig", help="Check only the rig of this configuration, over its own wires.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.01, max=3600, help="How long to watch the timer, and at most the disk, s.")
+        float, typer.Option(min=0.01, max=3600, help="How long to watch the timer, the disk or the rig's packets, s.")
     ] = 10.0,
     folder: Annotated[
         Path | None, typer.Option(help="Folder of recordings; by default that of the configuration.")
@@ -32,8 +35,10 @@ def doctor(
 
     Warnings do not fail: such a session runs, but less punctually or for less long.
 
-    Nothing is stimulated. The recording folder is made where there is none, as a session would.
+    Nothing is stimulated; --rig loads the session's patterns, and measures packets, clock and round trip. The recording
+    folder is made where there is none, as a session would.
     """
+    from wetloop.cli.doctor_rig import examine_rig
     from wetloop.cli.doctor_session import examine
     from wetloop.cli.output import echo_json, show
     from wetloop.config import load_config, parse_config
@@ -41,7 +46,8 @@ def doctor(
     settings = load_config(config) if config else parse_config("", "defaults")
     typer.echo(f"checking for about {seconds:g} s, 20 s more where kernels have to be compiled", err=True)
     checks: list[Check] = []
-    for check in examine(settings, folder or Path(settings.recording.folder).expanduser(), seconds):
+    place = folder or Path(settings.recording.folder).expanduser()
+    for check in examine_rig(settings, seconds) if rig else examine(settings, place, seconds):
         checks.append(check)
         if not json:
             show(_view(check))

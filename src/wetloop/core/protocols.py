@@ -63,6 +63,14 @@ class Stimulator(Protocol):
         """Let go of everything; may be called twice."""
 
 
+@runtime_checkable
+class Answers(Protocol):
+    """A source or stimulator that can be asked something harmless, once it is opened or prepared."""
+
+    def ping(self) -> None:
+        """Ask, and wait for the answer; raise ``RigError`` where none comes."""
+
+
 class Decoder(Protocol):
     """Turns spikes into an action."""
 
