@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STATIC = Path(__file__).parent / "static"
-PERIOD_S = 0.04
-FIGURES_EVERY = 6
+PERIOD_S = 0.05
+FIGURES_EVERY = 5
 """Batches from one telling of the figures to the next."""
 MOST_PAGES = 32
 MOST_BYTES = 2048
@@ -132,7 +133,7 @@ class Viewer:
         told = messages.figures(self._board, health)
         if isinstance(feed, ReplayFeed):
             told |= {"speed": feed.speed, "paused": feed.paused}
-        return told | {"pages": self._pages}
+        return told | {"pages": self._pages, "nice": os.getpriority(os.PRIO_PROCESS, 0)}
 
     def _greeting(self) -> list[str]:
         """Return what a page is told that has just come; texts of this step and of earlier ones are then old."""
