@@ -106,7 +106,6 @@ def _chosen(session: str | None) -> str | None:
 def _serve(feed: "Feed", host: str, port: int, *, browser: bool) -> None:
     import webbrowser
 
-    from wetloop.engine.host import obtain
     from wetloop.live.gate import new_token
     from wetloop.live.web import Address, serve
 
@@ -117,7 +116,6 @@ def _serve(feed: "Feed", host: str, port: int, *, browser: bool) -> None:
         typer.echo(url)
         if browser:
             webbrowser.open(url)
-        obtain("viewer")
 
     serve(feed, Address(host, port), new_token(), ready)
 

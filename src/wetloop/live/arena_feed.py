@@ -104,7 +104,7 @@ class ArenaFeed:
         return max(0, control_word(self._shared.control, ORIGIN))
 
     def _shot(self) -> Shot | None:
-        if not min(self.facts.header["frame_shape"]):
+        if not self.facts.pictured:
             return None
         rows = self._frames.take()[-1:]
         return Shot(rows["frame"][0], float(rows["source_width"][0] / rows["source_height"][0])) if len(rows) else None

@@ -91,9 +91,14 @@ class Facts:
         """Time from one packet to the next, us: by then a packet must be done with."""
         return self.info.packet_samples / self.sampling_frequency * 1e6
 
+    @property
+    def pictured(self) -> bool:
+        """Whether pictures of the game are taken."""
+        return bool(min(self.header["frame_shape"]))
+
     def _hint(self) -> str:
         """Return why the game is not seen as it is played, if it is not."""
-        seen = self.config["task"]["kind"] == "pong" or min(self.header["frame_shape"])
+        seen = self.pictured or self.config["task"]["kind"] == "pong"
         return "" if seen else "no pictures of this game: recording.frames=grey takes them"
 
     def page(self) -> dict[str, Any]:

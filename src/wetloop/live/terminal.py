@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wetloop.live.feed import Feed, Health
 
-PERIOD_S = 0.1
+PERIOD_S = 0.25
 BLOCKS = " ▁▂▃▄▅▆▇█"
 COLUMNS, BIN_S = 48, 0.1
 EPISODES = 48

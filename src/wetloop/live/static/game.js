@@ -18,7 +18,9 @@ export class Game {
 
   add(news) {
     if (news.observation) {
-      this.steps.push({ s: news.now_s, seen: news.observation, action: news.action, playing: news.playing });
+      for (const [s, seen] of news.path || [[news.now_s, news.observation]]) {
+        this.steps.push({ s, seen, action: news.action, playing: news.playing });
+      }
       while (this.steps.length > 2 && this.steps[1].s < news.now_s - KEPT_S) this.steps.shift();
     }
     for (const [s, event] of news.events) this.flash = [s, this.facts.event_names[event]];

@@ -10,7 +10,7 @@ const token = location.hash.slice(1);
 const raster = new Raster($("raster")), map = new ElectrodeMap($("map")), game = new Game($("game"));
 const parts = [raster, map, game];
 const LOST = "Not sent: the viewer is not reached. To stop the stimulation, type wetloop stop --now on the rig\u2019s computer.";
-const DELAY_S = 0.09, AGAIN_MS = 1000, SLOW_PANELS_MS = 250;
+const AGAIN_MS = 1000, SLOW_PANELS_MS = 250;
 
 let socket, facts = null, figures = {}, episodes = [], session = -1;
 let told = 0, step = 0, shown = 0, drawn = 0, slow = 0, frames = 0;
@@ -51,8 +51,8 @@ function begin(message) {
   $("duration").textContent = ` / ${clock(facts.duration_s)}`;
   $("running-name").textContent = facts.rallies ? "hits in this rally" : "reward in this episode";
   $("rallies-name").firstChild.data = facts.rallies ? "Rallies " : "Episodes ";
-  const regions = Array.from({ length: Math.max(...facts.regions) + 1 }, (_, k) => `${MARKS[k % MARKS.length]} motor ${k + 1}`);
-  $("regions").textContent = [...regions, "• other"].join("  ");
+  const regions = Array.from({ length: Math.max(...facts.regions) + 1 }, (_, k) => `${MARKS[k % MARKS.length]}\u00a0motor\u00a0${k + 1}`);
+  $("regions").textContent = [...regions, "•\u00a0other"].join("  ");
   $("hint").textContent = facts.hint;
   $("transport").hidden = !facts.replayed;
   $("stop").hidden = facts.replayed;
@@ -159,7 +159,7 @@ function notice(words) {
 // Let the shown moment run evenly, a little behind what was told, so that uneven arrival does not show.
 function advance(ms) {
   const speed = facts.replayed ? (figures.paused ? 0 : figures.speed || 1) : 1;
-  const aim = told - (figures.paused ? 0 : DELAY_S * speed), step = Math.min(0.2, ms / 1000) * speed;
+  const aim = told - (figures.paused ? 0 : 1.6 * facts.period_s * speed), step = Math.min(0.2, ms / 1000) * speed;
   const off = aim - (shown + step);
   shown = Math.abs(off) > 0.5 * Math.max(1, speed) ? aim : Math.min(told, shown + step + off * 0.08);
 }
