@@ -75,7 +75,6 @@ export class Game {
 
   // Draw where the ball has been since it was served.
   drawTrail(pen, shown, x, y, ball) {
-    pen.lineCap = "round";
     for (let k = this.steps.length - 1; k > 0; k--) {
       const [{ s, seen }, before] = [this.steps[k], this.steps[k - 1]], age = (shown - s) / KEPT_S;
       if (age > 1 || jumped(before.seen, seen)) break;
@@ -83,7 +82,6 @@ export class Game {
       pen.globalAlpha = 0.3 * (1 - age);
       line(pen, colours().accent, [before, this.steps[k]].map(({ seen: [a, b] }) => [x(a), y(b)]), ball * (1.6 - age));
     }
-    pen.lineCap = "butt";
     pen.globalAlpha = 1;
   }
 
