@@ -43,7 +43,6 @@ def replay(tmp_path):
 def test_the_page_draws_everything_and_obeys_the_keys(replay, tab):
     for width, height, scheme in ((1600, 900, "dark"), (390, 844, "light")):
         tab.show(replay.url.replace("/#", f"/?{width}#"), width, height, scheme)
-        tab.until(f"Math.min(...Object.values({INKED.strip()})) >= 3")  # slow panels follow the figures
         inked = tab.value(INKED)
         assert sorted(inked) == sorted(CANVASES)
         assert min(inked.values()) >= 3, inked

@@ -181,7 +181,8 @@ function draw(now) {
   if (document.activeElement !== $("seek")) $("seek").value = shown;
   const mean = drawRallies($("rallies"), episodes, shown, figures.seen_from_s || 0, facts.rallies);
   $("mean").textContent = mean === null ? "" : `line: mean of the last ten, now ${mean.toFixed(2)}`;
-  if (figures.loop) drawTiming($("timing"), facts.edges_us, figures.loop, facts.period_us,
+  if (!figures.loop) return;
+  drawTiming($("timing"), facts.edges_us, figures.loop, facts.period_us,
     facts.replayed ? "an accelerated session has no loop times" : "no packets yet");
   document.body.dataset.frames = frames;
 }
