@@ -1,7 +1,8 @@
 """What the live view costs, and whether it disturbs: ``python scripts/bench_view.py [--seconds 10] [--pairs 2]``.
 
 Real sessions of 64 channels; those of the first figures give 1,000 spikes/s. Late packets of the engine are counted in
-pairs of sessions, without any viewer and with four that read and one that never does, in turns.
+pairs of sessions, without any viewer and with four pages that read and one that never does, in turns. The pages stand
+for browsers on other computers: they take what they are sent, and draw nothing.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from bench_realtime import FAST, PERIOD_NS, play
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from wetloop.live.arena_feed import running
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser_process import CHROMIUM, tab
-from view_process import Page, ViewProcess
+from view_process import ViewProcess
 
 SPIKES_HZ = 1000
 PAGES = 4
@@ -30,13 +37,10 @@ SETTLE_S = 2.0
 
 
 def read_all(host: str) -> None:
-    """Read as a page does, until the viewer goes."""
-    with Page(host) as page:
-        try:
-            while True:
-                page.hear()
-        except Exception:  # noqa: BLE001  (the end, however it comes)
-            return
+    """Read everything until the viewer goes."""
+    with contextlib.suppress(ConnectionClosed), connect(f"ws://{host}/socket", compression=None) as page:
+        for _ in page:
+            pass
 
 
 @contextlib.contextmanager
@@ -46,17 +50,32 @@ def busy_session(seconds: float):
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "wetloop", "run", "configs/pong.yaml", "--quiet", "--duration", f"{seconds}s"]
         command += ["--set", source, "--set", f"recording.folder={folder}"]
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        session = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            yield
+            yield name_in(folder)
         finally:
-            running.send_signal(signal.SIGINT)
-            running.wait(300)
+            session.send_signal(signal.SIGINT)
+            session.wait(300)
+
+
+def name_in(folder: str) -> str:
+    """Return the name of the session that records to a folder, once it plays."""
+    while True:
+        for name, facts in running().items():
+            if facts.file.startswith(folder):
+                return name
+        time.sleep(0.5)
+
+
+def own_session(note: Path, _stop: object) -> None:
+    """Tell a viewer that waits which session is this process's."""
+    mapped = re.search(r"/wetloop-([\w-]+)", Path("/proc/self/maps").read_text())
+    note.write_text(json.dumps({"arena": mapped[1] if mapped else ""}))
 
 
 def cost(seconds: float) -> dict[str, float]:
     """Return what a viewer with one page costs."""
-    with ViewProcess() as viewer, busy_session(10 * seconds), viewer.page() as page:
+    with busy_session(20 * seconds) as name, ViewProcess("--session", name) as viewer, viewer.page() as page:
         while page.hear("news")["now_s"] < SETTLE_S:
             continue
         cpu_s, begun_s, heard, n, spikes = viewer.cpu_s(), time.monotonic(), page.heard_bytes, 0, 0
@@ -76,8 +95,8 @@ def cost(seconds: float) -> dict[str, float]:
 def frame_rate(seconds: float) -> dict[str, float]:
     """Return how often a browser draws the page."""
     with (
-        ViewProcess() as viewer,
-        busy_session(10 * seconds),
+        busy_session(20 * seconds) as name,
+        ViewProcess("--session", name) as viewer,
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         tab(folder) as page,
     ):
@@ -93,13 +112,13 @@ def punctuality(seconds: float, *, watched: bool) -> dict[str, float]:
     if not watched:
         return _punctual(play(seconds, FAST))
     context = multiprocessing.get_context("spawn")
-    with ViewProcess() as viewer:
+    with tempfile.TemporaryDirectory() as folder, ViewProcess("--note", Path(folder) / "note") as viewer:
         pages = [context.Process(target=read_all, args=(viewer.host,), daemon=True) for _ in range(PAGES)]
         silent = viewer.silent_page()
         for page in pages:
             page.start()
         try:
-            return _punctual(play(seconds, FAST))
+            return _punctual(play(seconds, FAST, partial(own_session, Path(folder) / "note")))
         finally:
             silent.close()
             for page in pages:

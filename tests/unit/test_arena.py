@@ -16,6 +16,8 @@ from numba import typeof
 
 from wetloop.core.errors import RigError
 from wetloop.engine.arena import FOLDER, Arena, Segment, ring_spec, segments, sweep
+from wetloop.engine.halt import silence_at_once
+from wetloop.engine.words import CONTROL_WORDS, SILENCE
 from wetloop.kernels.records import SPIKE
 from wetloop.kernels.rings import (
     DROPPED,
@@ -234,3 +236,29 @@ def test_only_segments_are_swept(folder):
         assert [segment.name for segment in segments(folder)] == ["live"]
         assert sweep(folder) == []
     assert sorted(path.name for path in folder.iterdir()) == ["wetloop-folder", notes.name]
+
+
+def test_one_that_looks_reads_what_is_written_and_cannot_write(folder):
+    with Arena.create("a", {"control": (np.int64, (7,))}, folder) as arena:
+        seen = Arena.attach("a", folder, writable=False)
+        arena.arrays["control"][:] = 5
+        assert seen.arrays["control"].tolist() == [5] * 7
+        with pytest.raises(ValueError, match="read-only"):
+            seen.arrays["control"][0] = 1
+        assert segments(folder) == [Segment("a", False, segments(folder)[0].size_bytes)]
+
+
+def test_silence_needs_the_standard_library_only(folder):
+    with (
+        Arena.create("one", {"control": (np.int64, (CONTROL_WORDS,)), "b": (np.int8, (3,))}, folder) as one,
+        Arena.create("two", {"control": (np.int64, (CONTROL_WORDS,))}, folder) as two,
+        Arena.create("other", {"samples": (np.int64, (CONTROL_WORDS,))}, folder) as other,
+    ):
+        assert silence_at_once(["one"], folder) == ["one"]
+        assert (np.flatnonzero(one.arrays["control"]).tolist(), two.arrays["control"].any()) == ([SILENCE], False)
+        assert silence_at_once([], folder) == ["one", "two"]
+        assert two.arrays["control"][SILENCE] == 1
+        assert not other.arrays["samples"].any()
+        assert silence_at_once(["none", "../one"], folder) == ["one"]
+    code = "import sys, wetloop.engine.halt; sys.exit('numpy' in sys.modules or 'typer' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -121,8 +121,10 @@ def _drift(estimate: Estimate) -> Check:
 
 
 def _round_trips(source: Source, stimulator: Stimulator | None) -> Iterator[Check]:
-    apart = stimulator is not None and stimulator is not source
-    for name, device in {"source": source, **({"stimulator": stimulator} if apart else {})}.items():
+    devices: dict[str, object] = {"source": source}
+    if stimulator is not None and id(stimulator) != id(source):
+        devices["stimulator"] = stimulator
+    for name, device in devices.items():
         if isinstance(device, Answers):
             yield _timed(f"{name} answers", PINGS, device.ping, "a harmless question and its answer")
         else:

@@ -1,5 +1,6 @@
 """``wetloop serve``: own one rig, and do what clients ask."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,11 @@ def serve(  # noqa: PLR0913  (typer: one parameter per option)
     state: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where state, locks and log lie; by default the user's own.")
     ] = None,
+    web: Annotated[bool, typer.Option("--web", help="Serve the live view as a web page, too.")] = False,
+    web_host: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to serve the page on; others than 127.0.0.1 are reachable.")
+    ] = "127.0.0.1",
+    web_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for any.")] = 8050,
     arm: Annotated[bool, typer.Option("--arm", help="Arm a disarmed rig at once; never one that has tripped.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
 ) -> None:
@@ -29,14 +35,25 @@ def serve(  # noqa: PLR0913  (typer: one parameter per option)
     Ctrl-C ends the session and the server; twice, or SIGTERM, silences the rig at once. A session outlives a server
     that is killed, and the next one takes it over.
     """
-    from wetloop.cli.output import echo_json
+    from wetloop.cli.page_process import page_of
     from wetloop.server.server import ServerOptions
     from wetloop.server.server import serve as serve_rig
 
-    def on_ready(info: dict[str, Any]) -> None:
-        if json:
-            echo_json(info)
-        else:
-            typer.echo(f"rig {info['rig']}: control {info['control']}, telemetry {info['telemetry']}", err=True)
+    with ExitStack() as stack:
 
-    serve_rig(ServerOptions(rig, control, telemetry, keys, state, arm), on_ready)
+        def on_ready(info: dict[str, Any]) -> None:
+            page = page_of(Path(info["folder"]), web_host, web_port) if web else None
+            _tell(info if page is None else info | {"view": stack.enter_context(page)}, json=json)
+
+        serve_rig(ServerOptions(rig, control, telemetry, keys, state, arm), on_ready)
+
+
+def _tell(info: dict[str, Any], *, json: bool) -> None:
+    from wetloop.cli.output import echo_json
+
+    if json:
+        echo_json(info)
+        return
+    typer.echo(f"rig {info['rig']}: control {info['control']}, telemetry {info['telemetry']}", err=True)
+    if "view" in info:
+        typer.echo(f"page {info['view']}", err=True)

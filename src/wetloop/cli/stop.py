@@ -26,7 +26,8 @@ def stop(
     if json:
         echo_json({"stopped": stopped})
     for name, silent_s in stopped.items() if not json else ():
-        typer.echo(f"{name}: silent after {silent_s * 1000:.1f} ms")
+        if math.isfinite(silent_s):
+            typer.echo(f"{name}: the rig is silent")
     doubtful = [name for name, silent_s in stopped.items() if math.isinf(silent_s)]
     if doubtful:
         raise RigError(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 import numpy as np
 
 from wetloop.core.errors import RigError
+from wetloop.engine.halt import FOLDER, HEADER, MAGIC, PREFIX, VERSION, is_unused, whole_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +34,7 @@ if TYPE_CHECKING:
     Spec: TypeAlias = Mapping[str, tuple[npt.DTypeLike, tuple[int, ...]]]
     """Dtype and shape of each array, by name."""
 
-DEVICE = Path("/dev") / "shm"
-FOLDER = DEVICE if DEVICE.is_dir() else Path(tempfile.gettempdir())
-PREFIX, NEW_PREFIX = "wetloop-", ".wetloop-new-"
-MAGIC, VERSION = b"wetloop\0", 1
-HEADER = struct.Struct("<8sII")
-"""Magic, version, length of the JSON text that follows."""
+NEW_PREFIX = ".wetloop-new-"
 
 
 class Segment(NamedTuple):
@@ -63,9 +59,10 @@ class Arena:
     Made by ``create`` in one process and ``attach`` in the others.
     """
 
-    def __init__(self, path: Path, fd: int, places: Mapping[str, Place], *, owner: bool) -> None:
+    def __init__(self, path: Path, fd: int, places: Mapping[str, Place], *, owner: bool, writable: bool = True) -> None:
         # The map duplicates fd and closes its copy when the last array dies: so long the lock is held.
-        memory = mmap.mmap(fd, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        memory = mmap.mmap(fd, 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=protection)
         self.name = path.name.removeprefix(PREFIX)
         self.arrays: dict[str, npt.NDArray[Any]] = {
             key: np.ndarray(place.shape, place.dtype, memory, place.offset) for key, place in places.items()
@@ -89,20 +86,20 @@ class Arena:
         return arena
 
     @classmethod
-    def attach(cls, name: str, folder: Path = FOLDER) -> Self:
-        """Map a segment that another living process has created."""
+    def attach(cls, name: str, folder: Path = FOLDER, *, writable: bool = True) -> Self:
+        """Map a segment that another living process has created; one that only looks cannot write by mistake."""
         path = _path(name, folder)
-        with _opened(path) as fd:
+        with _opened(path, os.O_RDWR if writable else os.O_RDONLY) as fd:
             if fd is None:
                 raise RigError(f"{path}: there is no such shared memory; has the session that made it ended?")
             if not _is_ours(fd):
                 raise RigError(f"{path} is no shared memory of Wetloop: remove it or choose another name")
-            if _unused(fd):
+            if is_unused(fd):
                 raise RigError(f"{path}: the session that made this shared memory has died; start it again")
             fcntl.flock(fd, fcntl.LOCK_SH)
             if not _leads_to(path, fd):
                 raise RigError(f"{path}: this shared memory has just been removed; has the session ended?")
-            return cls(path, fd, _read_places(path, fd), owner=False)
+            return cls(path, fd, _read_places(path, fd), owner=False, writable=writable)
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +134,7 @@ def segments(folder: Path = FOLDER) -> list[Segment]:
     for path in sorted(folder.glob(f"{PREFIX}*")):
         with _opened(path) as fd:
             if fd is not None and _is_ours(fd):
-                found.append(Segment(path.name.removeprefix(PREFIX), _unused(fd), os.fstat(fd).st_size))
+                found.append(Segment(path.name.removeprefix(PREFIX), is_unused(fd), os.fstat(fd).st_size))
     return found
 
 
@@ -150,7 +147,7 @@ def sweep(folder: Path = FOLDER) -> list[str]:
 
 def _remove_unused(path: Path) -> bool:
     with _opened(path) as fd:
-        if fd is None or (path.name.startswith(PREFIX) and not _is_ours(fd)) or not _unused(fd):
+        if fd is None or (path.name.startswith(PREFIX) and not _is_ours(fd)) or not is_unused(fd):
             return False
         # With the exclusive lock held, nobody else can remove this file and give its name to a new one.
         if not _leads_to(path, fd):
@@ -166,10 +163,10 @@ def _path(name: str, folder: Path) -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int | None]:
-    """Open for reading and writing; give None where there is no such file or it belongs to another user."""
+def _opened(path: Path, access: int = os.O_RDWR) -> Iterator[int | None]:
+    """Open a file; give None where there is no such file or it belongs to another user."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         yield None
         return
@@ -193,15 +190,6 @@ def _new_file(folder: Path) -> Iterator[tuple[int, Path]]:
     finally:
         Path(name).unlink(missing_ok=True)
         os.close(fd)
-
-
-def _unused(fd: int) -> bool:
-    """Try the exclusive lock, which stays until ``fd`` is closed."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _leads_to(path: Path, fd: int) -> bool:
@@ -229,16 +217,12 @@ def _header(spec: Spec) -> bytes:
 
 def _places(spec: Spec, header_bytes: int) -> tuple[dict[str, Place], int]:
     """Put every array on pages of its own behind the header; return the places and the size of the file in bytes."""
-    places, end = {}, _whole_pages(header_bytes)
+    places, end = {}, whole_pages(header_bytes)
     for key, (kind, shape) in spec.items():
         dtype = np.dtype(kind)
         places[key] = Place(dtype, tuple(shape), end)
-        end += _whole_pages(dtype.itemsize * math.prod(shape))
+        end += whole_pages(dtype.itemsize * math.prod(shape))
     return places, end
-
-
-def _whole_pages(n_bytes: int) -> int:
-    return -(-n_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 def _read_places(path: Path, fd: int) -> dict[str, Place]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wetloop.core.clock import wait_until
 from wetloop.engine.arena import Arena
+from wetloop.engine.halt import silence_at_once
 from wetloop.engine.words import EMERGENCY, EMERGENCY_NOTE, GO, SILENCE, SILENCED, STOP, text_bytes
 
 if TYPE_CHECKING:
@@ -40,13 +41,15 @@ def stop_now(arena_name: str, who: str) -> float:
     RigError
         Where there is no such session.
     """
+    begun_ns = time.monotonic_ns()
+    silence_at_once([arena_name])
     with Arena.attach(arena_name) as arena:
-        return silence_now(arena.arrays, who)
+        return silence_now(arena.arrays, who, begun_ns)
 
 
-def silence_now(arrays: Mapping[str, npt.NDArray[Any]], who: str) -> float:
-    """Do what ``stop_now`` does, with the arrays of a session that are mapped already."""
-    control, begun_ns = arrays["control"], time.monotonic_ns()
+def silence_now(arrays: Mapping[str, npt.NDArray[Any]], who: str, begun_ns: int | None = None) -> float:
+    """Do what ``stop_now`` does, with the arrays of a session that are mapped already; ``begun_ns``: by default now."""
+    control, begun_ns = arrays["control"], begun_ns or time.monotonic_ns()
     control[SILENCE] = 1
     arrays["notes"][EMERGENCY_NOTE] = (0, text_bytes(who, "who"), b"emergency stop")
     control[EMERGENCY] = 1

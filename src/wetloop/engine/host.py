@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-Role: TypeAlias = Literal["engine", "source", "stimulator", "recorder", "task", "session"]
+Role: TypeAlias = Literal["engine", "source", "stimulator", "recorder", "task", "session", "viewer"]
 
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 1, 29, 30
 MCL_CURRENT, MCL_FUTURE = 1, 2
@@ -25,11 +25,15 @@ PINNED_FROM_CPUS: Final = 4
 
 
 class _Wish(NamedTuple):
-    """``fifo_priority`` None: the normal scheduler, at this ``nice``; ``cpu``: position from the end of the list."""
+    """``fifo_priority`` None: the normal scheduler, at this ``nice``; ``cpu``: position from the end of the list.
+
+    ``batch``: never take a CPU from others upon waking up.
+    """
 
     fifo_priority: int | None = None
     cpu: int = 0
     nice: int = 0
+    batch: bool = False
 
 
 WISHES: Final[dict[Role, _Wish]] = {
@@ -39,9 +43,10 @@ WISHES: Final[dict[Role, _Wish]] = {
     "recorder": _Wish(nice=5),
     "task": _Wish(),
     "session": _Wish(),
+    "viewer": _Wish(nice=19, batch=True),
 }
 """The engine comes first: a late source delays a block, a late engine delays every pulse."""
-NAMES: Final[dict[Role, str]] = {role: f"wetloop-{role}"[:15] for role in WISHES if role != "session"}
+NAMES: Final[dict[Role, str]] = {role: f"wetloop-{role}"[:15] for role in WISHES if role not in {"session", "viewer"}}
 """Names of a session's processes in ``ps`` and ``top``; the kernel keeps 15 characters."""
 GAME: Final = "wetloop-game"
 """Name of a game's own engine, which a task starts."""
@@ -63,6 +68,8 @@ class Permissions:
         How much later than asked the kernel may end a sleep, ns (0 under SCHED_FIFO); None where it does not tell.
     nice
         Niceness under the normal scheduler.
+    batch
+        Whether it waits for its turn upon waking up (SCHED_BATCH).
     """
 
     fifo_priority: int | None
@@ -70,6 +77,7 @@ class Permissions:
     cpus: tuple[int, ...]
     timer_slack_ns: int | None
     nice: int = 0
+    batch: bool = False
 
     def describe(self) -> str:
         """Return it in words, for a status line."""
@@ -95,7 +103,7 @@ def obtain(role: Role) -> Permissions:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3)
     if wish.fifo_priority is None:
-        _be_nice(wish.nice)
+        _be_nice(wish.nice, batch=wish.batch)
         locked = False
     else:
         locked = _may_lock_memory() and libc.mlockall(MCL_CURRENT | MCL_FUTURE) == 0
@@ -108,6 +116,7 @@ def obtain(role: Role) -> Permissions:
         cpus=tuple(sorted(os.sched_getaffinity(0))),
         timer_slack_ns=slack_ns if slack_ns >= 0 else None,
         nice=os.getpriority(os.PRIO_PROCESS, 0),
+        batch=os.sched_getscheduler(0) == os.SCHED_BATCH,
     )
 
 
@@ -166,9 +175,11 @@ def _name_process(role: Role) -> None:
             Path("/proc/self/comm").write_text(NAMES[role])
 
 
-def _be_nice(nice: int) -> None:
+def _be_nice(nice: int, *, batch: bool) -> None:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+        if batch:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _may_lock_memory() -> bool:

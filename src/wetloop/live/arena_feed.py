@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from functools import cached_property
@@ -67,7 +68,7 @@ class ArenaFeed:
 
     def __init__(self, arena: Arena, texts: Mapping[str, str]) -> None:
         self.arena_name, self.facts = arena.name, Facts.of_notice(texts)
-        self._arena, self._shared = arena, Shared.of(arena)
+        self._shared = Shared.of(arena)
         shared, rings = self._shared, self._shared.rings
         self._decisions, self._pulses = Observer(shared.decisions), Observer(rings.pulses)
         self._blocks, self._spikes = Observer(rings.blocks), Observer(rings.spikes)
@@ -103,7 +104,7 @@ class ArenaFeed:
         return max(0, control_word(self._shared.control, ORIGIN))
 
     def _shot(self) -> Shot | None:
-        if not min(self.facts.header["frame_shape"]):
+        if not self.facts.pictured:
             return None
         rows = self._frames.take()[-1:]
         return Shot(rows["frame"][0], float(rows["source_width"][0] / rows["source_height"][0])) if len(rows) else None
@@ -155,10 +156,6 @@ class ArenaFeed:
             return None
         return disk.f_bavail * disk.f_frsize / (n_bytes / elapsed_s) / 60
 
-    def close(self) -> None:
-        """Let go of the shared memory."""
-        self._arena.close()
-
 
 class LatestSession:
     """The session that runs on this machine, and after it the next one.
@@ -167,17 +164,22 @@ class LatestSession:
     ----------
     name
         Follow only the session whose shared memory is called so.
+    note
+        Follow only sessions whose shared memory this file names, JSON with the key ``arena``: those of one server.
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, note: Path | None = None) -> None:
         _load_kernels()
+        self._note = note
         self._name, self._feed = name, None if name is None else attach(name)
+        self._past: Facts | None = None
+        self._last = Health("waiting")
         self._looked_ns, self._refused = 0, Counter[str]()
 
     @property
     def facts(self) -> Facts | None:
         """The session that is shown."""
-        return None if self._feed is None else self._feed.facts
+        return self._past if self._feed is None else self._feed.facts
 
     @property
     def arena_name(self) -> str:
@@ -185,50 +187,70 @@ class LatestSession:
         return "" if self._feed is None else self._feed.arena_name
 
     def take(self) -> Batch | None:
-        """Return what is new; the last session stays until there is another."""
-        if self._feed is None or self._feed.over:
+        """Return what is new; what was shown last stays until there is another session."""
+        if self._feed is None:
             self._look()
-        return None if self._feed is None else self._feed.take()
+            return None if self._feed is None else self._feed.take()
+        batch = self._feed.take()
+        if self._feed.over:
+            self._let_go(self._feed)
+        return batch
 
     def health(self) -> Health:
         """Return how the session is doing."""
-        return Health("waiting") if self._feed is None else self._feed.health()
+        return self._last if self._feed is None else self._feed.health()
 
     def close(self) -> None:
         """Let go of the session."""
-        if self._feed is not None:
-            self._feed.close()
+        self._feed = None
+
+    def _let_go(self, feed: ArenaFeed) -> None:
+        """Keep what is shown of a session that is over, not its memory: nobody may take it for one that lives."""
+        self._past, self._last, self._feed = feed.facts, feed.health(), None
 
     def _look(self) -> None:
         if self._name is not None or now_host_ns() - self._looked_ns < LOOK_NS:
             return
         self._looked_ns = now_host_ns()
+        noted = None if self._note is None else _noted(self._note)
         for segment in segments():
-            if segment.stale or segment.name == self.arena_name or self._refused[segment.name] >= TRIES:
+            if segment.stale or noted not in {None, segment.name} or self._refused[segment.name] >= TRIES:
                 continue
-            found = self._running(segment.name)
-            if found is not None:
-                self.close()
-                self._feed = found
+            self._feed = _running(segment.name)
+            if self._feed is not None:
                 return
             self._refused[segment.name] += 1
 
-    @staticmethod
-    def _running(name: str) -> ArenaFeed | None:
-        try:
-            found = attach(name)
-        except RigError:
-            return None
-        if found.over:
-            found.close()
-            return None
-        return found
+
+def running() -> dict[str, Facts]:
+    """Return what the sessions are that run on this machine, by the name of their memory."""
+    found = {segment.name: _running(segment.name) for segment in segments() if not segment.stale}
+    return {name: feed.facts for name, feed in found.items() if feed is not None}
+
+
+def _noted(note: Path) -> str:
+    """Return the name that a server's note tells; empty where it tells none."""
+    try:
+        return str(json.loads(note.read_bytes())["arena"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _running(name: str) -> ArenaFeed | None:
+    try:
+        found = attach(name)
+    except RigError:
+        return None
+    return None if found.over else found
 
 
 def _load_kernels() -> None:
-    """Load what reads the rings before anybody waits for it."""
+    """Load what reads the rings before anybody waits for it; shared memory is read only."""
     for dtype in (SPIKE, PULSE, BLOCK):
-        Observer(new_ring(dtype, 1)).take()
+        ring = new_ring(dtype, 1)
+        for array in ring:
+            array.setflags(write=False)
+        Observer(ring).take()
 
 
 def attach(name: str) -> ArenaFeed:
@@ -239,9 +261,8 @@ def attach(name: str) -> ArenaFeed:
     RigError
         Where there is none, or it does not yet say what it is.
     """
-    arena = Arena.attach(name)
+    arena = Arena.attach(name, writable=False)
     texts = read_notice(arena.arrays[NOTICE]) if NOTICE in arena.arrays else None
     if texts is None:
-        arena.close()
         raise RigError(f"session {name} does not say what it is: it is starting, or of another version of Wetloop")
     return ArenaFeed(arena, texts)

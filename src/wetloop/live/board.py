@@ -147,7 +147,8 @@ class Board:
         self.first_sample, self.now_sample = batch.first_sample, batch.now_sample
         self.score.add(batch.decisions, batch.first_sample)
         self.times.add(batch.blocks)
-        np.add.at(self.fates, (batch.pulses["kind"], batch.pulses["fate"]), 1)
+        which = batch.pulses["kind"] * len(FATES) + batch.pulses["fate"]
+        self.fates += np.bincount(which, minlength=self.fates.size).reshape(self.fates.shape)
         if len(batch.decisions):
             self.last = batch.decisions[-1].copy()
             if self.seen_from_s is None:

@@ -91,6 +91,16 @@ class Facts:
         """Time from one packet to the next, us: by then a packet must be done with."""
         return self.info.packet_samples / self.sampling_frequency * 1e6
 
+    @property
+    def pictured(self) -> bool:
+        """Whether pictures of the game are taken."""
+        return bool(min(self.header["frame_shape"]))
+
+    def _hint(self) -> str:
+        """Return why the game is not seen as it is played, if it is not."""
+        seen = self.pictured or self.config["task"]["kind"] == "pong"
+        return "" if seen else "no pictures of this game: recording.frames=grey takes them"
+
     def page(self) -> dict[str, Any]:
         """Return what the page is told before anything else."""
         groups, row_of = raster_rows(self.layout, self.info.n_channels)
@@ -100,6 +110,7 @@ class Facts:
             "file": self.file.rpartition("/")[2],
             "task": self.config["task"]["kind"],
             "paddle": self.config["task"].get("paddle"),
+            "hint": self._hint(),
             "duration_s": self.duration_s,
             "replayed": self.replayed,
             "observation_names": self.header["observation_names"],

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 KEPT = 12
-"""Texts kept for pages that are a little late (half a second); later ones skip to the newest."""
+"""Texts kept for pages that are a little late (a second); later ones skip to the newest."""
 
 
 class Hub:

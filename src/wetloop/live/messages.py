@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STEPS_PER_S = 10_000
 """Times of spikes and pulses are told as whole steps of 0.1 ms before the batch's own."""
 EPISODES_TOLD = 400
+PATH = 4
+"""Moments of the game in one batch: 40 a second."""
 JPEG_QUALITY = 80
 
 
@@ -38,7 +40,8 @@ def facts_message(facts: Facts) -> dict[str, Any]:
 
 def news(board: Board, batch: Batch) -> dict[str, Any]:
     """Tell what is new."""
-    return _news(board, [batch], board.score.episodes[-8:], batch.shot) | {"anew": batch.anew}
+    told = _news(board, [batch], board.score.episodes[-8:], batch.shot) | {"anew": batch.anew}
+    return told | {"path": _path(board, batch.decisions)}
 
 
 def past(board: Board) -> dict[str, Any]:
@@ -117,6 +120,14 @@ def _pulses(board: Board, pulses: Records) -> list[int]:
         for channel in electrodes[pattern]:
             told += (steps, channel, kind)
     return told
+
+
+def _path(board: Board, decisions: Records) -> list[list[Any]]:
+    """Return (time, observation) of a few moments up to the last, which pages interpolate."""
+    rows = decisions[::-1][:: max(1, len(decisions) // PATH)][::-1][-PATH:]
+    seen = np.round(rows["observation"].astype(float), 4).tolist()
+    when = ((rows["stop_sample"] - board.first_sample) / board.facts.sampling_frequency).round(4).tolist()
+    return [[s, observation] for s, observation in zip(when, seen, strict=True)]
 
 
 def _events(board: Board, decisions: Records) -> list[list[float]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wetloop.live.feed import Feed, Health
 
-PERIOD_S = 0.1
+PERIOD_S = 0.25
 BLOCKS = " ▁▂▃▄▅▆▇█"
 COLUMNS, BIN_S = 48, 0.1
 EPISODES = 48
@@ -49,7 +49,7 @@ def screen(board: Board | None, health: Health) -> RenderableType:
         return Text("Wetloop: waiting for a session (wetloop run); Ctrl-C ends the view")
     return Group(
         _head(board, health), Text(), _table(_game(board)), Text(), _table(_activity(board)), Text(),
-        _table(_loop(board, health)), Text(), Text("Ctrl-C ends the view, not the session", "dim"),
+        _table(_loop(board, health)), Text("Ctrl-C ends the view, not the session", "dim"),
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _table(rows: Iterator[tuple[str, str | Text]]) -> Table:
 def _game(board: Board) -> Iterator[tuple[str, str | Text]]:
     score, facts = board.score, board.facts
     counts = zip(facts.event_names, score.counts.tolist(), strict=True)
-    yield "events", "   ".join(f"{name} {n}" for name, n in counts) or "none"
+    yield "events", "  ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts) or "none"
     what = "hits in this rally" if facts.rallies else "reward so far"
     yield what, Text(f"{score.running if facts.rallies else score.reward:g}", "bold cyan")
     values = [episode.value for episode in score.episodes[-EPISODES:]]
@@ -89,7 +89,10 @@ def _activity(board: Board) -> Iterator[tuple[str, str | Text]]:
     newest_last, rows = COLUMNS - 1 - bins.astype(np.int64), row_of[spikes["channel_index"]]
     for group in groups:
         mine = (rows >= group.first) & (rows < group.stop) & (newest_last >= 0) & (newest_last < COLUMNS)
-        yield group.name, Text(sparks(np.bincount(newest_last[mine], minlength=COLUMNS).tolist()), "cyan")
+        yield (
+            _numbered_from_one(group.name),
+            Text(sparks(np.bincount(newest_last[mine], minlength=COLUMNS).tolist()), "cyan"),
+        )
 
 
 def _loop(board: Board, health: Health) -> Iterator[tuple[str, str | Text]]:
@@ -99,14 +102,24 @@ def _loop(board: Board, health: Health) -> Iterator[tuple[str, str | Text]]:
     heights = sparks(np.log1p(times.counts).tolist())
     yield "loop, 1 us .. 0.1 s", Text(heights[:deadline]).append("|", "bold red").append(heights[deadline:], "yellow")
     p50_us, p99_us = times.quantile_us(0.5), times.quantile_us(0.99)
-    told = f"p50 {p50_us:.3g} us   p99 {p99_us:.3g} us   " if p50_us and p99_us else "accelerated: not measured   "
-    yield "", f"{told}longest {times.longest_us:.3g} us   deadline {board.facts.period_us:.4g} us"
+    told = (
+        f"p50 {p50_us:.3g} us  p99 {p99_us:.3g} us  longest {times.longest_us:.3g} us"
+        if p50_us and p99_us
+        else "no times"
+    )
+    yield "", f"{told}  deadline {board.facts.period_us:.4g} us"
     yield "late", _counts({"packets": late, "decisions": score.late, "pulses at the rig": health.late_at_rig})
     dropped = sum(health.dropped.values())
     yield "lost", _counts({"samples": health.lost_samples, "records": dropped, "unseen here": health.unseen})
     yield "guard", _counts({"refused": board.guard_refusals(), "held back": health.held_back})
     yield "not delivered", "   ".join(f"{why.replace('_', ' ')} {n}" for why, n in board.refused().items()) or "none"
     yield "file", "   ".join(_disk(health)) or "not known"
+
+
+def _numbered_from_one(group: str) -> str:
+    """Return the name of a group of electrodes as the page has it."""
+    name, _, number = group.rpartition(" ")
+    return f"{name} {int(number) + 1}" if number.isdecimal() else group
 
 
 def _counts(counts: dict[str, int]) -> Text:

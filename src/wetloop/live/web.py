@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from wetloop.core.errors import ConfigError, WetloopError
 from wetloop.engine.emergency import stop_now
+from wetloop.engine.host import obtain
 from wetloop.live import messages
 from wetloop.live.board import Board
 from wetloop.live.gate import Gate
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STATIC = Path(__file__).parent / "static"
-PERIOD_S = 0.04
-FIGURES_EVERY = 6
+PERIOD_S, PICTURES_S, IDLE_S = 0.1, 0.05, 1.0
+"""From one batch to the next: pages interpolate numbers, but not pictures; without a page, only counts are kept."""
+FIGURES_EVERY = 5
 """Batches from one telling of the figures to the next."""
 MOST_PAGES = 32
 MOST_BYTES = 2048
@@ -55,7 +58,8 @@ class Viewer:
     """One feed, shown on any number of pages.
 
     Whatever touches the feed or the board happens in one thread beside the loop that serves the pages: finding a
-    session may take seconds (kernels are loaded), reading a file too.
+    session may take seconds (kernels are loaded), reading a file too. That thread gives way to everybody; the loop does
+    not, for STOP comes through it.
 
     Parameters
     ----------
@@ -67,10 +71,11 @@ class Viewer:
 
     def __init__(self, feed: Feed, token: str) -> None:
         self._feed, self._token, self._hub = feed, token, Hub()
-        self._aside = ThreadPoolExecutor(1, "feed")
+        self._aside = ThreadPoolExecutor(1, "feed", obtain, ("viewer",))
         self._board: Board | None = None
         self._pages = self._session = self._steps = 0
         self._hurry = False
+        self._arrived = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -90,8 +95,20 @@ class Viewer:
         while True:
             for text in await self._apart(self._step):
                 self._hub.publish(text)
-            due_s = max(due_s + PERIOD_S, clock())
-            await asyncio.sleep(due_s - clock())
+            due_s = max(due_s + self._period_s(), clock())
+            await (asyncio.sleep(due_s - clock()) if self._pages else self._idle(due_s - clock()))
+
+    def _period_s(self) -> float:
+        if not self._pages:
+            return IDLE_S
+        pictured = self._board is not None and self._board.facts.pictured
+        return PICTURES_S if pictured else PERIOD_S
+
+    async def _idle(self, seconds: float) -> None:
+        """Wait for the first page, but not for long."""
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), seconds)
 
     async def _apart(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
@@ -123,7 +140,12 @@ class Viewer:
         return messages.text(message | {"session": self._session, "step": self._steps})
 
     def _facts(self) -> dict[str, Any]:
-        return {"is": "none"} if self._board is None else messages.facts_message(self._board.facts)
+        return (
+            {"is": "none"}
+            if self._board is None
+            else messages.facts_message(self._board.facts)
+            | {"period_s": PICTURES_S if self._board.facts.pictured else PERIOD_S}
+        )
 
     def _figures(self) -> dict[str, Any]:
         health, feed = self._feed.health(), self._feed
@@ -132,7 +154,7 @@ class Viewer:
         told = messages.figures(self._board, health)
         if isinstance(feed, ReplayFeed):
             told |= {"speed": feed.speed, "paused": feed.paused}
-        return told | {"pages": self._pages}
+        return told | {"pages": self._pages, "nice": os.getpriority(os.PRIO_PROCESS, 0)}
 
     def _greeting(self) -> list[str]:
         """Return what a page is told that has just come; texts of this step and of earlier ones are then old."""
@@ -148,6 +170,7 @@ class Viewer:
             await page.close(TRY_LATER)
             return
         self._pages += 1
+        self._arrived.set()
         telling = asyncio.create_task(self._tell(page))
         try:
             async for request in page.iter_text():

@@ -52,4 +52,5 @@ export function roundedUp(value) {
   return unit * [1, 2, 4, 6, 10].find((step) => step * unit >= value * (1 - 1e-9));
 }
 
+export const plain = (name) => name.replaceAll("_", " ");
 export const minus = (text) => String(text).replace("-", "\u2212");

@@ -1,6 +1,6 @@
 // The game as it is played: Pong from its numbers, other tasks as the picture that was taken, or as bars.
 
-import { colours, fresh, line, minus, write } from "./canvas.js";
+import { colours, fresh, line, minus, plain, write } from "./canvas.js";
 
 const KEPT_S = 1.2, FLASH_S = 0.45, MOST_BARS = 14;
 
@@ -18,7 +18,9 @@ export class Game {
 
   add(news) {
     if (news.observation) {
-      this.steps.push({ s: news.now_s, seen: news.observation, action: news.action, playing: news.playing });
+      for (const [s, seen] of news.path || [[news.now_s, news.observation]]) {
+        this.steps.push({ s, seen, action: news.action, playing: news.playing });
+      }
       while (this.steps.length > 2 && this.steps[1].s < news.now_s - KEPT_S) this.steps.shift();
     }
     for (const [s, event] of news.events) this.flash = [s, this.facts.event_names[event]];
@@ -56,13 +58,7 @@ export class Game {
     pen.fillRect(left, top, wide, high);
     pen.strokeStyle = ink.edge;
     pen.strokeRect(left + 0.5, top + 0.5, wide - 1, high - 1);
-    this.steps.forEach(({ s, seen }, k) => {
-      const age = (shown - s) / KEPT_S;
-      if (age < 0 || age > 1 || k % 2) return;
-      pen.globalAlpha = 0.28 * (1 - age);
-      disc(pen, ink.accent, x(seen[0]), y(seen[1]), ball * (1 - 0.6 * age));
-    });
-    pen.globalAlpha = 1;
+    this.drawTrail(pen, shown, x, y, ball);
     const [bx, by, , , paddle] = this.between(shown), half = (this.facts.paddle || 0.2) / 2;
     const [low, up] = [top + high * (1 - paddle + half), top + high * (1 - paddle - half)];
     pen.fillStyle = fade > 0 && event === "hit" ? ink.predictable : ink.ink;
@@ -77,12 +73,24 @@ export class Game {
     }
   }
 
+  // Draw where the ball has been since it was served.
+  drawTrail(pen, shown, x, y, ball) {
+    for (let k = this.steps.length - 1; k > 0; k--) {
+      const [{ s, seen }, before] = [this.steps[k], this.steps[k - 1]], age = (shown - s) / KEPT_S;
+      if (age > 1 || jumped(before.seen, seen)) break;
+      if (age < 0) continue;
+      pen.globalAlpha = 0.3 * (1 - age);
+      line(pen, colours().accent, [before, this.steps[k]].map(({ seen: [a, b] }) => [x(a), y(b)]), ball * (1.6 - age));
+    }
+    pen.globalAlpha = 1;
+  }
+
   // Return the observation at a moment between two that were told; none in between where the ball jumped.
   between(shown) {
     const k = this.steps.findIndex(({ s }) => s >= shown);
     if (k <= 0) return this.steps[k < 0 ? this.steps.length - 1 : 0].seen;
     const [before, after] = [this.steps[k - 1], this.steps[k]];
-    if (Math.abs(after.seen[0] - before.seen[0]) > 0.15) return before.seen;
+    if (jumped(before.seen, after.seen)) return before.seen;
     const share = (shown - before.s) / Math.max(1e-6, after.s - before.s);
     return after.seen.map((v, i) => before.seen[i] + (v - before.seen[i]) * share);
   }
@@ -97,7 +105,7 @@ export class Game {
     const row = Math.min(size * 2.2, height / bars.length), middle = width * 0.66, reach = width * 0.24;
     bars.forEach(([name, value], k) => {
       const y = row * (k + 0.65), isAction = k >= bars.length - action.length;
-      write(pen, name.replaceAll("_", " "), width * 0.38, y, "right");
+      write(pen, plain(name), width * 0.38, y, "right");
       pen.fillStyle = isAction ? ink.accent : ink.spike;
       const long = Math.tanh(value) * reach;
       pen.fillRect(Math.min(middle, middle + long), y - row * 0.36, Math.abs(long), row * 0.46);
@@ -109,10 +117,15 @@ export class Game {
   drawHeld(pen, width, height) {
     const ink = colours();
     pen.font = ink.font(1.1);
-    const [when, event] = this.flash;
-    write(pen, `held: feedback${Number.isFinite(when) ? ` after ${event}` : ""}`, width / 2, height / 2, "center", ink.ink);
+    const [when, event] = this.flash, words = `held: feedback${Number.isFinite(when) ? ` after ${plain(event)}` : ""}`;
+    const wide = pen.measureText(words).width + 2 * ink.size, high = 2.2 * ink.size;
+    pen.fillStyle = ink.held;
+    pen.fillRect((width - wide) / 2, (height - high) / 2, wide, high);
+    write(pen, words, width / 2, height / 2 + ink.size * 0.38, "center", ink.ink);
   }
 }
+
+const jumped = (before, after) => Math.abs(after[0] - before[0]) > 0.15 || Math.abs(after[1] - before[1]) > 0.3;
 
 function disc(pen, colour, x, y, r) {
   pen.fillStyle = colour;

@@ -3,6 +3,13 @@
 import { colours, fresh, line, minus, roundedUp, write } from "./canvas.js";
 
 const TAU_S = 0.7, FLASH_S = 0.3;
+export const MARKS = ["●", "◆", "▲", "▼", "★"];
+const CORNERS = {
+  diamond: [[0, -1.2], [1.2, 0], [0, 1.2], [-1.2, 0]], up: [[0, -1.1], [1.1, 0.8], [-1.1, 0.8]],
+  down: [[0, 1.1], [1.1, -0.8], [-1.1, -0.8]],
+  star: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => [Math.sin(k * Math.PI / 5), -Math.cos(k * Math.PI / 5)].map((a) => a * (k % 2 ? 0.5 : 1.2))),
+};
+const SHAPES = ["circle", "diamond", "up", "down", "star"];
 
 function mixed(from, to, share) {
   const part = (hex, k) => parseInt(hex.slice(1 + 2 * k, 3 + 2 * k), 16);
@@ -21,7 +28,7 @@ export class ElectrodeMap {
     const n = facts.x_um.length;
     this.rates = new Float64Array(n);
     this.flashes = Array.from({ length: n }, () => [-Infinity, 0]);
-    this.shapes = facts.regions.map((region) => (region < 0 ? "dot" : ["circle", "diamond"][region] || "circle"));
+    this.shapes = facts.regions.map((region) => (region < 0 ? "dot" : SHAPES[region % SHAPES.length]));
     for (const channel of facts.sensory) this.shapes[channel] = "square";
     this.span = [Math.min(...facts.x_um), Math.max(...facts.x_um), Math.min(...facts.y_um), Math.max(...facts.y_um)];
     this.pitch = nearest(facts);
@@ -79,16 +86,16 @@ function nearest({ x_um, y_um }) {
 function outline(pen, shape, x, y, r) {
   pen.beginPath();
   if (shape === "square") pen.rect(x - r * 0.9, y - r * 0.9, 1.8 * r, 1.8 * r);
-  else if (shape === "diamond") [[0, -1.2], [1.2, 0], [0, 1.2], [-1.2, 0]].forEach(([a, b]) => pen.lineTo(x + a * r, y + b * r));
+  else if (CORNERS[shape]) CORNERS[shape].forEach(([a, b]) => pen.lineTo(x + a * r, y + b * r));
   else pen.arc(x, y, shape === "dot" ? r * 0.6 : r, 0, 7);
   pen.closePath();
 }
 
 // One stem per rally (or episode) over the time at which it ended, and the mean of the last ten.
-export function drawRallies(canvas, episodes, now_s, from_s) {
+export function drawRallies(canvas, episodes, now_s, from_s, rallies) {
   const { pen, width, height } = fresh(canvas), ink = colours(), size = ink.size;
   if (height < 40) return null;
-  const box = { left: size * 2.4, top: size * 0.8, right: width - 4, bottom: height - size * 1.4 };
+  const box = { left: size * 2.4, top: size * 1.7, right: width - 4, bottom: height - size * 1.4 };
   const values = episodes.map(([, value]) => value), low = Math.min(0, ...values);
   const most = roundedUp(Math.max(4, ...values)), least = low < 0 ? -roundedUp(-low) : 0;
   const span = Math.max(10, now_s - from_s);
@@ -98,6 +105,8 @@ export function drawRallies(canvas, episodes, now_s, from_s) {
     line(pen, ink.edge, [[box.left, y(tick)], [box.right, y(tick)]]);
     write(pen, minus(+tick.toFixed(2)), box.left - 8, y(tick) + size * 0.3, "right");
   }
+  write(pen, rallies ? "hits" : "reward", 0, size * 0.85);
+  if (!episodes.length) write(pen, `no ${rallies ? "rally" : "episode"} is over yet`, (box.left + box.right) / 2, height / 2, "center");
   const wide = Math.max(1.5, Math.min(size * 0.5, (box.right - box.left) / (episodes.length + 1) * 0.5));
   pen.fillStyle = ink.dim;
   for (const [s, value] of episodes) {
@@ -112,16 +121,18 @@ export function drawRallies(canvas, episodes, now_s, from_s) {
   line(pen, ink.accent, means.map(([s, mean]) => [x(s), y(mean)]), 2.5);
   for (const share of [0, 0.5, 1]) {
     const align = ["left", "center", "right"][share * 2];
-    write(pen, clock(from_s + span * share), x(from_s + span * share), height - size * 0.25, align);
+    write(pen, clock(from_s + span * share) + (share < 1 ? "" : span + from_s < 3600 ? " min" : " h"), x(from_s + span * share), height - size * 0.25, align);
   }
   return means.length ? means[means.length - 1][1] : null;
 }
 
 // Packets by the time from their arrival until they were done with, both on logarithmic axes, and the deadline.
-export function drawTiming(canvas, edges_us, counts, period_us) {
+export function drawTiming(canvas, edges_us, counts, period_us, none) {
   const { pen, width, height } = fresh(canvas), ink = colours(), size = ink.size;
   if (height < 40) return;
   const box = { left: size * 2.4, top: size * 1.5, right: width - 8, bottom: height - size * 1.4 };
+  if (!counts.some((n) => n)) { write(pen, none, width / 2, height / 2, "center"); return; }
+  write(pen, "packets", 0, size * 0.85);
   const [low, high] = [0, Math.max(4, Math.log10(period_us) + 0.7)];
   const x = (us) => box.left + (Math.log10(us) - low) / (high - low) * (box.right - box.left);
   const most = Math.max(1, Math.ceil(Math.log10(Math.max(1, ...counts)) - 1e-9));

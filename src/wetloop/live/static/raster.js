@@ -1,6 +1,6 @@
 // Spikes and pulses of the last seconds. New marks are drawn once, on a strip that wraps around; a frame copies it.
 
-import { colours, fresh, line, minus, roundedUp, write } from "./canvas.js";
+import { colours, fresh, line, minus, plain, roundedUp, write } from "./canvas.js";
 
 const WINDOW_S = 5, STRIP_S = 6.5, AHEAD_S = 0.25, BIN_S = 0.05;
 
@@ -51,7 +51,7 @@ export class Raster {
       const s = news.now_s - news.spikes[k] / 1e4;
       if (s > oldest) pen.fillRect(at(s), this.facts.rows[news.spikes[k + 1]] * row, wide, high);
     }
-    const bold = Math.max(2, this.ratio * 2.4), tall = Math.max(2 * this.ratio, row);
+    const bold = this.ratio * 3, tall = Math.max(3 * this.ratio, row);
     for (let k = 0; k < news.pulses.length; k += 3) {
       const s = news.now_s - news.pulses[k] / 1e4;
       if (s <= oldest) continue;
@@ -116,7 +116,7 @@ export class Raster {
         const [s, event] = this.chunks[c].events[e], x = at(s);
         if (s > shown || x < left) continue;
         line(pen, this.ink.dim, [[x, top], [x, bottom]], 1, [2, 4]);
-        const name = this.facts.event_names[event], half = pen.measureText(name).width / 2;
+        const name = plain(this.facts.event_names[event]), half = pen.measureText(name).width / 2;
         if (x + half < free && x - half > left) {
           write(pen, name, x, top - this.ink.size * 0.35, "center");
           free = x - half - 8;

@@ -1,15 +1,16 @@
 // The page: listens to the viewer's process, keeps the clock smooth, and draws.
 
-import { readColours } from "./canvas.js";
+import { plain, readColours } from "./canvas.js";
 import { Game } from "./game.js";
-import { ElectrodeMap, clock, drawRallies, drawTiming, duration, short } from "./panels.js";
+import { ElectrodeMap, MARKS, clock, drawRallies, drawTiming, duration, short } from "./panels.js";
 import { Raster } from "./raster.js";
 
 const $ = (id) => document.getElementById(id);
 const token = location.hash.slice(1);
 const raster = new Raster($("raster")), map = new ElectrodeMap($("map")), game = new Game($("game"));
 const parts = [raster, map, game];
-const DELAY_S = 0.07, AGAIN_MS = 1000, SLOW_PANELS_MS = 250;
+const LOST = "Not sent: the viewer is not reached. To stop the stimulation, type wetloop stop --now on the rig\u2019s computer.";
+const AGAIN_MS = 1000, SLOW_PANELS_MS = 250;
 
 let socket, facts = null, figures = {}, episodes = [], session = -1;
 let told = 0, step = 0, shown = 0, drawn = 0, slow = 0, frames = 0;
@@ -21,19 +22,28 @@ function connect() {
 }
 
 function send(what, value) {
+  if (socket.readyState !== WebSocket.OPEN) { notice(LOST); return; }
   socket.send(JSON.stringify({ do: what, value, token }));
 }
 
 function hear(message) {
   if (message.is === "facts") begin(message);
   else if (message.is === "reply") notice(message.text);
-  else if (message.is === "waiting") state("waiting for a session");
+  else if (message.is === "waiting") wait();
   else if (message.session !== session) { if (facts) socket.close(); }
   else if (message.is === "news") add(message);
   else if (message.is === "figures") tell(message);
 }
 
+function wait() {
+  state("waiting for a session");
+  $("empty").hidden = false;
+  document.querySelector("main").hidden = $("stop").disabled = true;
+}
+
 function begin(message) {
+  $("empty").hidden = true;
+  document.querySelector("main").hidden = false;
   [facts, session, episodes, figures, told, step] = [message, message.session, [], {}, 0, -1];
   parts.forEach((part) => part.begin(facts));
   $("title").textContent = document.title = facts.title;
@@ -41,13 +51,15 @@ function begin(message) {
   $("duration").textContent = ` / ${clock(facts.duration_s)}`;
   $("running-name").textContent = facts.rallies ? "hits in this rally" : "reward in this episode";
   $("rallies-name").firstChild.data = facts.rallies ? "Rallies " : "Episodes ";
-  $("regions").textContent = ["● motor 1", "◆ motor 2"].slice(0, Math.max(...facts.regions) + 1).join(" ");
+  const regions = Array.from({ length: Math.max(...facts.regions) + 1 }, (_, k) => `${MARKS[k % MARKS.length]}\u00a0motor\u00a0${k + 1}`);
+  $("regions").textContent = [...regions, "•\u00a0other"].join("  ");
+  $("hint").textContent = facts.hint;
   $("transport").hidden = !facts.replayed;
   $("stop").hidden = facts.replayed;
   $("stop").disabled = !token;
   $("stop").title = token ? "Stop stimulation (S)" : "View only: this address has no token";
   $("seek").max = facts.duration_s;
-  rows($("counts"), facts.event_names.slice(0, 6).map((name) => [name, "0"]));
+  rows($("counts"), facts.event_names.slice(0, 6).map((name) => [plain(name), "0"]));
   $("legend").replaceChildren(...[["spike", "spike"], ...facts.kinds.map((kind) => [kind, `${kind} pulse`]), ["held", "task held"]].map(legend));
 }
 
@@ -60,10 +72,11 @@ function legend([colour, name]) {
 }
 
 function rows(list, pairs) {
-  list.replaceChildren(...pairs.map(([name, value, warn]) => {
+  list.replaceChildren(...pairs.map(([name, value, warn, kind]) => {
     const [dt, dd, div] = ["dt", "dd", "div"].map((tag) => document.createElement(tag));
     [dt.textContent, dd.textContent] = [name, value];
     if (warn) dd.className = "warn";
+    if (kind) div.className = kind;
     if (list.id === "health") div.style.display = "contents";
     div.append(dt, dd);
     return div;
@@ -91,7 +104,13 @@ function state(words, mood = "") {
   $("state").className = `pill ${mood}`;
 }
 
-const GOOD = ["running", "replay"], BAD = ["tripped", "died"];
+function warn(list) {
+  $("warnings").hidden = !list.length;
+  $("warnings").textContent = `▲ ${list.length === 1 ? list[0][0] : `${list.length} warnings`}`;
+  $("warnings").title = list.map(([name, value]) => `${name}: ${value}`).join(", ");
+}
+
+const GOOD = ["running", "replay"], BAD = ["tripped", "died"], OVER = ["ended", "died"];
 
 function tell(message) {
   figures = message;
@@ -100,17 +119,18 @@ function tell(message) {
     off || BAD.includes(message.state) ? "bad" : GOOD.includes(message.state) ? "good" : "");
   const known = (value, words) => (value === null ? "–" : words(value));
   $("rate").textContent = `${message.spikes_hz} spikes/s, ${message.pulses_hz} pulses/s`;
-  $("quantiles").textContent = message.p50_us === null ? (facts.replayed ? "not measured: accelerated" : "no packets yet")
+  $("quantiles").textContent = message.p50_us === null ? ("")
     : `p50 ${duration(message.p50_us)}, p99 ${duration(message.p99_us)}, longest ${duration(message.longest_us)}`;
   const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
-  const undelivered = Object.entries(message.refused).map(([why, n]) => [`– ${why.replaceAll("_", " ")}`, short(n)]);
-  rows($("health"), [
+  const undelivered = Object.entries(message.refused).map(([why, n]) => [plain(why), short(n), false, "part"]);
+  const told = [
     ["late packets", short(message.late_blocks), message.late_blocks > 0],
     ["late decisions", `${short(message.late_decisions)} of ${short(message.decisions)}`, message.late_decisions > 0],
     ["lost samples", short(message.lost_samples), message.lost_samples > 0],
     ["dropped records", short(message.dropped_total), message.dropped_total > 0],
     ["refused by guard", short(message.guard_refusals), message.guard_refusals > 0],
     ["pulses delivered", `${short(sum(message.delivered))} of ${short(sum(message.delivered) + sum(message.refused))}`],
+    ...undelivered,
     ...(facts.replayed ? [] : [
       ["held back", short(message.held_back), message.held_back > 0],
       ["late at rig", short(message.late_at_rig), message.late_at_rig > 0],
@@ -118,9 +138,11 @@ function tell(message) {
       ["disk lasts", known(message.disk_minutes, lasting), message.disk_minutes !== null && message.disk_minutes < 30],
     ]),
     ["file", known(message.written_mb, (mb) => `${mb.toFixed(1)} MB`)],
-    ["viewers", message.pages],
-    ...undelivered,
-  ]);
+    ["viewers", `${message.pages}, nice ${message.nice}`],
+  ];
+  rows($("health"), told);
+  warn(told.filter(([, , bad]) => bad));
+  $("stop").disabled = !token || OVER.includes(message.state);
   $("play").textContent = message.paused ? "Play" : "Pause";
   if (message.speed && document.activeElement !== $("speed")) $("speed").value = message.speed;
   $("raster").setAttribute("aria-label", `Spikes and pulses of the last 5 seconds: ${$("rate").textContent}`);
@@ -137,7 +159,7 @@ function notice(words) {
 // Let the shown moment run evenly, a little behind what was told, so that uneven arrival does not show.
 function advance(ms) {
   const speed = facts.replayed ? (figures.paused ? 0 : figures.speed || 1) : 1;
-  const aim = told - (figures.paused ? 0 : DELAY_S * speed), step = Math.min(0.2, ms / 1000) * speed;
+  const aim = told - (figures.paused ? 0 : 1.6 * facts.period_s * speed), step = Math.min(0.2, ms / 1000) * speed;
   const off = aim - (shown + step);
   shown = Math.abs(off) > 0.5 * Math.max(1, speed) ? aim : Math.min(told, shown + step + off * 0.08);
 }
@@ -157,9 +179,11 @@ function draw(now) {
   $("progress").style.width = `${Math.min(100, 100 * shown / facts.duration_s)}%`;
   $("top").textContent = Math.round(map.top);
   if (document.activeElement !== $("seek")) $("seek").value = shown;
-  const mean = drawRallies($("rallies"), episodes, shown, figures.seen_from_s || 0);
-  $("mean").textContent = mean === null ? "" : `mean of the last ten ${mean.toFixed(2)}`;
-  if (figures.loop) drawTiming($("timing"), facts.edges_us, figures.loop, facts.period_us);
+  const mean = drawRallies($("rallies"), episodes, shown, figures.seen_from_s || 0, facts.rallies);
+  $("mean").textContent = mean === null ? "" : `line: mean of the last ten, now ${mean.toFixed(2)}`;
+  if (!figures.loop) return;
+  drawTiming($("timing"), facts.edges_us, figures.loop, facts.period_us,
+    facts.replayed ? "an accelerated session has no loop times" : "no packets yet");
   document.body.dataset.frames = frames;
 }
 
@@ -187,6 +211,7 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 $("stop").addEventListener("click", ask);
+$("warnings").addEventListener("click", () => { const panel = document.querySelector(".health"); panel.scrollIntoView(); panel.focus(); });
 $("confirm").addEventListener("close", () => { if ($("confirm").returnValue === "stop") send("stop"); $("confirm").returnValue = ""; });
 $("play").addEventListener("click", () => send("pause", !figures.paused));
 $("seek").addEventListener("change", () => { seek(+$("seek").value); $("seek").blur(); });
