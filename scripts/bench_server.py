@@ -20,7 +20,7 @@ from wetloop import Client
 from wetloop.engine.arena import Arena
 from wetloop.engine.live import Shared
 from wetloop.engine.words import FORWARDED, POSITION, SILENCE, SILENCED
-from wetloop.server.keys import new_keys
+from wetloop.net.keys import new_keys
 
 RIG = "source: {kind: culture, cells: 1000, settle_s: 0}\nduration: 1h\n"
 BLOCK_MS = 1.0

@@ -15,9 +15,9 @@ import zmq
 from wetloop.core.errors import ServerError
 from wetloop.engine.emergency import stop_now
 from wetloop.kernels.records import DELIVERED
+from wetloop.net.keys import new_keys
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
-from wetloop.server.keys import new_keys
 from wetloop.server.protocol import MAX_BYTES
 
 _spec = importlib.util.spec_from_file_location("served_rig", Path(__file__).with_name("served_rig.py"))

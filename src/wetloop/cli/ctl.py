@@ -45,8 +45,8 @@ def _ask(context: typer.Context, command: str, **body: Any) -> None:
 
 def _client(address: str, **options: Any) -> "Client":
     from wetloop.core.errors import ConfigError
+    from wetloop.net.keys import ROLES
     from wetloop.server.client import Client
-    from wetloop.server.keys import ROLES
 
     if options["role"] not in ROLES:
         raise ConfigError(f"--role {options['role']}: there are {' and '.join(ROLES)}")

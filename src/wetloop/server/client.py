@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 import zmq
 
 from wetloop.core.errors import ServerError
-from wetloop.server.keys import key_pair, public_key
+from wetloop.net.keys import key_pair, public_key
 from wetloop.server.protocol import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wetloop.server.keys import Role
+    from wetloop.net.keys import Role
 
 TIMEOUT_S = 5.0
 

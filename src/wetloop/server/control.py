@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from wetloop.net.keys import Role
     from wetloop.server.keeper import Keeper
-    from wetloop.server.keys import Role
     from wetloop.server.protocol import Request
 
 LOG = logging.getLogger("wetloop.server")
