@@ -25,7 +25,7 @@ class Balancer:
         self.left += SHARE * (counts[:half].sum() - self.left)
         self.right += SHARE * (counts[half:].sum() - self.right)
         lack = (self.right - self.left) / (self.right + self.left + 0.1)
-        return {"left": 20 * max(0.0, lack), "right": 20 * max(0.0, -lack)}
+        return {"left": min(20.0, max(0.0, 100 * lack)), "right": min(20.0, max(0.0, -100 * lack))}
 
 
 parser = argparse.ArgumentParser()

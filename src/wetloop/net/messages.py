@@ -188,7 +188,7 @@ def _require_version(data: bytes) -> None:
         content = from_json(data)
     except ValueError:
         return
-    if isinstance(content, dict) and content.get("type") in {"hello", "welcome"}:
+    if isinstance(content, dict) and content.get("type") in ("hello", "welcome"):
         _require(content.get("version"))
 
 
