@@ -12,7 +12,7 @@ import pytest
 
 from wetloop.cli.main import main
 from wetloop.config import load_config
-from wetloop.core.errors import TaskError
+from wetloop.core.errors import ConfigError, TaskError
 from wetloop.kernels.records import DELIVERED
 from wetloop.net.keys import new_keys
 from wetloop.recording.reader import Recording
@@ -20,7 +20,7 @@ from wetloop.replay import verify
 from wetloop.session import run_session
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SMALL = ("source.cells=200", "source.settle_s=0", "recording.name=remote")
+SMALL = ("source.settle_s=0", "recording.name=remote")
 
 
 @pytest.fixture
@@ -66,8 +66,7 @@ def test_the_example_of_a_task_is_played_and_replayed_without_it(program, capsys
 
 def test_an_agent_is_told_counts_and_what_it_asks_for_goes_through_the_guard(program):
     process, config, settings = program("remote_agent")
-    limits = "guard.limits={max_rate_hz: 20, min_interval_ms: 49}"
-    summary = run_session(load_config(config, (*settings, limits, "duration=4")), accelerated=True)
+    summary = run_session(load_config(config, (*settings, "duration=4")), accelerated=True)
     end(process)
     with Recording(summary.file) as recording:
         decisions, spikes, pulses = recording.decisions(), recording.spikes(), recording.pulses()
@@ -78,7 +77,9 @@ def test_an_agent_is_told_counts_and_what_it_asks_for_goes_through_the_guard(pro
     np.testing.assert_array_equal(counted, np.bincount(seen["channel_index"], minlength=64))
     delivered = pulses[pulses["fate"] == DELIVERED]
     assert set(delivered["pattern"]) == {0, 1}
-    assert (decisions["observation"].max(axis=0) == 20).all()
+    for pattern in (0, 1):
+        assert np.diff(delivered["sample_index"][delivered["pattern"] == pattern]).min() >= 1250
+    assert (decisions["observation"].max(axis=0) > 10).all()
     assert verify(Path(summary.file)).agrees
 
 
@@ -123,3 +124,13 @@ def test_a_program_with_keys_answers_the_rig_and_nobody_else(program, tmp_path):
             run_session(load_config(config, (*settings, wrong, "task.connect_s=0.5")), accelerated=True)
     right = (*settings, f"task.keys={tmp_path / 'keys'}", "duration=0.2")
     assert run_session(load_config(config, right), accelerated=True).decisions == 10
+
+
+def test_a_session_refuses_an_agent_that_could_break_a_limit(program):
+    _, config, settings = program("remote_agent")
+    with pytest.raises(ConfigError, match="requested: 20 Hz on one electrode is over the limit of 15 Hz"):
+        run_session(load_config(config, (*settings, "guard.limits={max_rate_hz: 15}")), accelerated=True)
+    with pytest.raises(ConfigError, match="counts tells 2 channels, but the task takes 64"):
+        run_session(load_config(config, (*settings, "decoder.channels=[3, 4]")), accelerated=True)
+    with pytest.raises(ConfigError, match="the task shows no 'top'"):
+        run_session(load_config(config, (*settings, "encoder.pulses={top: {electrodes: [1]}}")), accelerated=True)

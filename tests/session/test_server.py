@@ -113,7 +113,7 @@ def test_a_session_that_dies_disarms_and_the_queue_waits_until_somebody_arms(ser
     rig.client.arm("looked")
     assert rig.until("running")["why"] == "next"
     assert rig.until("armed")["why"] == "completed"
-    assert rig.client.queue_list() == {"queue": []}
+    assert rig.client.queue_list() == {"queue": [], "held": False}
     with Recording(rig.folder / "queued.nwb") as recording:
         assert recording.summary["ended"] == "completed"
 

@@ -128,6 +128,12 @@ def list_queue(context: typer.Context) -> None:
     _ask(context, "queue_list")
 
 
+@queue.command("resume")
+def resume_queue(context: typer.Context, why: Why = "") -> None:
+    """Go on with a queue that the server found when it started."""
+    _ask(context, "queue_resume", why=why)
+
+
 @queue.command()
 def clear(context: typer.Context, why: Why = "") -> None:
     """Forget what was to be played."""

@@ -22,6 +22,9 @@ def serve(  # noqa: PLR0913  (typer: one parameter per option)
         Path | None, typer.Option(metavar="FOLDER", help="Where state, locks and log lie; by default the user's own.")
     ] = None,
     arm: Annotated[bool, typer.Option("--arm", help="Arm a disarmed rig at once; never one that has tripped.")] = False,
+    resume_queue: Annotated[
+        bool, typer.Option("--resume-queue", help="Go on with the queue of the server before; else it is held.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
 ) -> None:
     """Serve a rig: start, pause, resume and stop sessions, and publish what happens.
@@ -39,4 +42,4 @@ def serve(  # noqa: PLR0913  (typer: one parameter per option)
         else:
             typer.echo(f"rig {info['rig']}: control {info['control']}, telemetry {info['telemetry']}", err=True)
 
-    serve_rig(ServerOptions(rig, control, telemetry, keys, state, arm), on_ready)
+    serve_rig(ServerOptions(rig, control, telemetry, keys, state, arm, resume_queue), on_ready)

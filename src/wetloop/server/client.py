@@ -122,6 +122,10 @@ class Client:
         """Return the queue."""
         return self.request("queue_list")
 
+    def queue_resume(self, why: str = "") -> dict[str, Any]:
+        """Go on with a queue that the server found when it started; until then it is held."""
+        return self.request("queue_resume", why=why)
+
     def queue_clear(self, why: str = "") -> dict[str, Any]:
         """Empty the queue."""
         return self.request("queue_clear", why=why)

@@ -47,6 +47,7 @@ class ServerOptions:
     keys: Path | None = None
     state: Path | None = None
     arm: bool = False
+    resume_queue: bool = False
 
 
 def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) -> None:
@@ -80,6 +81,8 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) ->
         keeper = Keeper(name, options.rig.resolve(), folder)
         if options.arm and keeper.machine.state == "disarmed" and keeper.session is None:
             keeper.arm("server", "started with --arm")
+        if options.resume_queue:
+            keeper.queue_resume("server", "started with --resume-queue")
         rig = config.source.build(config.seed).info
         info = sockets.info() | {"rig": name, "version": VERSION, "folder": str(folder), "topics": list(TOPICS)}
         info |= {"n_channels": rig.n_channels, "sampling_frequency": rig.sampling_frequency}

@@ -100,8 +100,8 @@ class TaskRunner:
         """
         if self._env.render_mode != "rgb_array" or (self._last.frame is not None and not drawn):
             return self._last.frame
-        drawn = self._env.render()
-        return None if drawn is None else np.asarray(drawn, np.uint8)
+        seen = self._env.render()
+        return None if seen is None else np.asarray(seen, np.uint8)
 
     def _begin(self) -> Outcome:
         observation, info = self._env.reset(seed=self._seed)
