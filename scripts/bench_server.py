@@ -3,8 +3,8 @@
     python scripts/bench_server.py [--trips 2000] [--stops 200] [--steps 1000]
 
 Budgets: round trip p50 below 1 ms, with keys below 1.2 ms; of a remote task at decisions of 10 ms p99 below 3 ms, where
-steps that take longer than half a decision are late and counted; stop to silence p99 at most two blocks and 5 ms. Silence
-is when the simulated rig has forgotten its planned pulses; that no pulse is forwarded later is counted as well.
+steps longer than half a decision are late and counted; stop to silence p99 at most two blocks and 5 ms. Silence is
+when the simulated rig has forgotten its planned pulses; that no pulse is forwarded later is counted as well.
 """
 
 import argparse
