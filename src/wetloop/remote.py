@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +42,7 @@ def serve_task(
     keys: str | Path | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Be the task of one session after the other, until interrupted.
+    """Be the task of one session after the other, until interrupted or terminated.
 
     Parameters
     ----------
@@ -59,6 +62,7 @@ def serve_task(
     ConfigError
         Where the address or the environment cannot be used. What the environment raises is told and raised again.
     """
+    _heed_sigterm()
     player = TaskPlayer(env, facts or TaskFacts())
     with _listening(address, None if keys is None else Path(keys)) as socket:
         if on_ready is not None:
@@ -122,6 +126,13 @@ class AgentTask(gymnasium.Env[Any, Any]):
             )
         wanted = [rates_hz.get(name, 0.0) for name in self.observation_names]
         return np.array(wanted, np.float32), 0.0, False, False, {}
+
+
+def _heed_sigterm() -> None:
+    """End on SIGTERM where nothing else is wanted: what draws an environment may take its default away for good."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 @contextmanager

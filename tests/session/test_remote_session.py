@@ -49,7 +49,8 @@ def end(process):
 def test_the_example_of_a_task_is_played_and_replayed_without_it(program, capsys):
     process, config, settings = program("remote_task")
     summary = run_session(load_config(config, (*settings, "duration=3")), accelerated=True)
-    end(process)
+    process.terminate()
+    assert process.wait(60) == 0
     assert summary.events["fall"] == summary.episodes > 0
     assert summary.task == {"reused": 0, "restarted": 0}
     with Recording(summary.file) as recording:
