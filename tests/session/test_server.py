@@ -15,9 +15,9 @@ import zmq
 from wetloop.core.errors import ServerError
 from wetloop.engine.emergency import stop_now
 from wetloop.kernels.records import DELIVERED
+from wetloop.net.keys import new_keys
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
-from wetloop.server.keys import new_keys
 from wetloop.server.protocol import MAX_BYTES
 
 _spec = importlib.util.spec_from_file_location("served_rig", Path(__file__).with_name("served_rig.py"))
@@ -113,7 +113,7 @@ def test_a_session_that_dies_disarms_and_the_queue_waits_until_somebody_arms(ser
     rig.client.arm("looked")
     assert rig.until("running")["why"] == "next"
     assert rig.until("armed")["why"] == "completed"
-    assert rig.client.queue_list() == {"queue": []}
+    assert rig.client.queue_list() == {"queue": [], "held": False}
     with Recording(rig.folder / "queued.nwb") as recording:
         assert recording.summary["ended"] == "completed"
 
@@ -220,3 +220,20 @@ def test_the_command_line_is_a_client(serve):
     assert "no session plays" in refused.stderr
     assert ctl("shutdown").returncode == 0
     assert rig.process.wait(60) == 0
+
+
+def test_a_queue_outlives_a_killed_server_and_waits_for_a_person(serve):
+    rig = serve()
+    for name in ("one", "two"):
+        rig.client.queue_add(overrides=["duration=0.2", f"recording.name={name}"], why=name)
+    rig.end(signal.SIGKILL)
+    rig.open()
+    rig.client.arm("crash seen")
+    listed = rig.client.queue_list()
+    assert ([row["why"] for row in listed["queue"]], listed["held"]) == (["one", "two"], True)
+    assert (rig.client.status()["queued"], rig.client.status()["phase"]) == (2, "free")
+    rig.client.queue_resume("go on")
+    assert rig.until("running")["why"] == "one"
+    while rig.client.status()["last"].get("file") != str(rig.folder / "two.nwb"):
+        rig.until("armed")
+    assert rig.client.queue_list() == {"queue": [], "held": False}

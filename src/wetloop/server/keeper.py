@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,15 @@ from wetloop.core.errors import ConfigError, RigError
 from wetloop.engine.words import POSITION
 from wetloop.kernels.records import DISARMED, PAUSED, RUNNING, STATES
 from wetloop.server.handle import SessionHandle, Task
-from wetloop.server.protocol import Play, RefusalError
+from wetloop.server.protocol import RefusalError
+from wetloop.server.queue import Queue
 from wetloop.server.states import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wetloop.config import SessionConfig
+    from wetloop.server.protocol import Play
     from wetloop.server.states import State
 
 LOG = logging.getLogger("wetloop.server")
@@ -41,7 +42,7 @@ class Keeper:
         self.name, self._path, self._folder = name, path, folder
         self._rig = load_config(path)
         self.machine = Machine(folder / "transitions.jsonl")
-        self.queue: deque[tuple[Play, Task]] = deque()
+        self.queue = Queue(folder / "queue.json")
         self.last: dict[str, Any] = {}
         self.session = SessionHandle.find(folder)
         self._author = ("server", "found running")
@@ -87,12 +88,18 @@ class Keeper:
 
     def queue_add(self, who: str, play: Play) -> dict[str, Any]:
         """Play this after everything else."""
-        self.queue.append((play, self._task(who, play)))
+        self.queue.add(play, self._task(who, play))
         return self.queue_list()
 
     def queue_list(self) -> dict[str, Any]:
         """Return what is to be played."""
-        return {"queue": [play.model_dump(mode="json") | {"who": task.who} for play, task in self.queue]}
+        return self.queue.to_dict()
+
+    def queue_resume(self, who: str, why: str) -> dict[str, Any]:
+        """Go on with a queue that was found when the server started."""
+        LOG.info("queue goes on", extra={"who": who, "why": why})
+        self.queue.held = False
+        return self.queue_list()
 
     def queue_clear(self, who: str, why: str) -> dict[str, Any]:
         """Forget what was to be played."""
@@ -104,8 +111,8 @@ class Keeper:
         """See what has become of the session, and start the next one."""
         if self.session is not None:
             self._follow(self.session)
-        elif self.queue and self.machine.state == "armed":
-            self._start(self.queue.popleft()[1])
+        elif self.queue and not self.queue.held and self.machine.state == "armed":
+            self._start(self.queue.pop())
 
     def standing(self) -> dict[str, Any]:
         """Return the state, who made it so when and why, and whether the rig is free, starting or playing."""
@@ -117,7 +124,8 @@ class Keeper:
 
     def status(self) -> dict[str, Any]:
         """Return how things stand."""
-        return self.standing() | {"session": self._session_status(), "last": self.last, "queued": len(self.queue)}
+        queue = {"queued": len(self.queue), "queue_held": self.queue.held}
+        return self.standing() | {"session": self._session_status(), "last": self.last, **queue}
 
     def _task(self, who: str, play: Play) -> Task:
         """Return what is to be played, on this rig and no other."""

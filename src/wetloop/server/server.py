@@ -16,10 +16,10 @@ import zmq
 
 from wetloop.config import load_config
 from wetloop.core.errors import ConfigError
-from wetloop.server.addresses import require_safe
+from wetloop.net.addresses import require_safe
+from wetloop.net.keys import KeyPair, admit_roles, key_pair
 from wetloop.server.control import Desk
 from wetloop.server.keeper import Keeper
-from wetloop.server.keys import KeyPair, admit_roles, key_pair
 from wetloop.server.logs import log_to
 from wetloop.server.place import rig_folder, rig_name, server_lock
 from wetloop.server.protocol import MAX_BYTES, VERSION
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from wetloop.server.keys import Role
+    from wetloop.net.keys import Role
 
 LOG = logging.getLogger("wetloop.server")
 LARGEST_BYTES = 16 * MAX_BYTES
@@ -47,6 +47,7 @@ class ServerOptions:
     keys: Path | None = None
     state: Path | None = None
     arm: bool = False
+    resume_queue: bool = False
 
 
 def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) -> None:
@@ -80,6 +81,8 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) ->
         keeper = Keeper(name, options.rig.resolve(), folder)
         if options.arm and keeper.machine.state == "disarmed" and keeper.session is None:
             keeper.arm("server", "started with --arm")
+        if options.resume_queue:
+            keeper.queue_resume("server", "started with --resume-queue")
         rig = config.source.build(config.seed).info
         info = sockets.info() | {"rig": name, "version": VERSION, "folder": str(folder), "topics": list(TOPICS)}
         info |= {"n_channels": rig.n_channels, "sampling_frequency": rig.sampling_frequency}
