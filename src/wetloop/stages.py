@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+import threading
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop import __version__
 from wetloop.assembly import engine_of, engine_parts
@@ -17,15 +18,17 @@ from wetloop.core.errors import ConfigError
 from wetloop.core.protocols import Stimulator
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from wetloop.assembly import Setting
     from wetloop.config import SessionConfig
     from wetloop.config.models import RecordingConfig
     from wetloop.core.protocols import Source
+    from wetloop.engine.alarms import Alarms
+    from wetloop.engine.brake import Brake
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
+    from wetloop.engine.notify import Notifier
     from wetloop.engine.rig import Rig
     from wetloop.engine.steering import Steering
     from wetloop.kernels.rings import Ring
@@ -41,7 +44,8 @@ class Stage:
     """Where a session plays: the rig, the engine behind it, and who takes notes.
 
     ``facts`` tells what real time needed and got; ``close`` ends what was started. A real-time session has shared
-    memory of this ``name``, for observers, and ``steering``, for people.
+    memory of this ``name``, for observers, and ``steering``, for people. What watchdogs and people have done stands in
+    ``care``.
     """
 
     rig: Rig
@@ -49,16 +53,45 @@ class Stage:
     log: Log
     facts: Callable[[], dict[str, Any]]
     close: Callable[[], None]
+    care: Care
     name: str = ""
     shared: Shared | None = None
     steering: Steering | None = None
 
 
-def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
+class Care(NamedTuple):
+    """Who looks after a session: what acts on it, what raises alarms, and what tells others."""
+
+    brake: Brake
+    alarms: Alarms
+    notifier: Notifier
+
+
+def _care(setting: Setting, engine: EnginePort, stop: threading.Event, path: Path, shared: Shared | None) -> Care:
+    from wetloop.engine.alarms import Alarms
+    from wetloop.engine.brake import Brake
+    from wetloop.engine.notify import Notifier
+    from wetloop.engine.transitions import Transitions, host_time
+
+    config = setting.config
+    about = {"rig": config.rig.name or setting.info.name, "culture_id": config.subject.culture_id, "file": str(path)}
+    notifier = Notifier(config.watch.notify, about)
+
+    def tell(who: str, why: str) -> None:
+        notifier.tell("tripped", {"at": host_time(), "who": who, "why": why})
+
+    ends = config.guard.after_trip == "end"
+    brake = Brake(engine, Transitions(shared), stop, end_on_trip=ends, tell=tell)
+    return Care(brake, Alarms(brake, notifier), notifier)
+
+
+def stepped_stage(setting: Setting, source: Source, task: TaskRunner, stop: threading.Event | None = None) -> Stage:
     """Build a stage in this process, where rig and engine advance together as fast as they go."""
     from wetloop.engine.live import FRAMES_HELD
     from wetloop.engine.rig import Devices, Rig
+    from wetloop.engine.watchdogs import EngineView, Watch, watchdogs
     from wetloop.kernels.rings import RECORDER, new_ring
+    from wetloop.recording.health import DiskWatch
     from wetloop.recording.log import ROWS, RecordingLog
     from wetloop.recording.writer import Writer
 
@@ -66,13 +99,16 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
         raise ConfigError(f"source {source.info.name} cannot stimulate: choose a source that is also a stimulator")
     engine, recording, header = engine_of(setting), setting.config.recording, header_of(setting, task)
     hardware = Devices(engine, source, source, keep_samples=recording.raw_samples)
-    rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
     path = recording_path(setting.config)
     writer = Writer(path, header, **_how(recording))
+    care = _care(setting, engine, stop or threading.Event(), path, None)
+    dogs = [*watchdogs(setting.config.watch), DiskWatch(lambda: writer.space_mb)]
+    watch = Watch(dogs, care.alarms, care.brake, EngineView(engine, setting.info), Unpaced())
+    rig = Rig(engine, hardware, setting.table, setting.plan, watch)
     decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
     frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
     log = RecordingLog(writer, decisions, frames, header.event_names, rig)
-    return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
+    return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, care.notifier.close, care)
 
 
 def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Stage:
@@ -86,8 +122,9 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
     from wetloop.engine.steering import Steering
+    from wetloop.engine.watchdogs import EngineView, LostSource, Watch, watchdogs
     from wetloop.kernels.rings import prepare
-    from wetloop.recording.health import RecorderWatch
+    from wetloop.recording.health import DiskWatch, Recorder, RecorderWatch
     from wetloop.recording.notice import NOTICE, notice
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
@@ -110,20 +147,25 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     )
     engine = EnginePort(shared.records, shared.rings, shared.operator)
     rate = setting.info.sampling_frequency
-    pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
-    steering = Steering(shared, engine, stop, pace)
-    rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, steering)
-    watch = RecorderWatch(shared, crew, path, rate, recording)
-    log = _with_camera(RemoteLog(shared.decisions, header.event_names, watch), setting, task, shared.frames)
+    care = _care(setting, engine, stop, path, shared)
+    brake, alarms, _ = care
+    steering = Steering(shared, brake, Overruns(config.overrun, brake, rate, LivePace(shared.control, rate)))
+    lost = LostSource(config.watch.lost, alarms, brake, steering.heed)
+    recorder = RecorderWatch(Recorder(shared, crew, alarms), path, rate, recording)
+    dogs = [lost, *watchdogs(config.watch), DiskWatch(recorder.disk_mb)]
+    watch = Watch(dogs, alarms, brake, EngineView(engine, setting.info), steering)
+    rig = Rig(engine, LiveHardware(arena, crew, lost), setting.table, setting.plan, watch)
+    log = _with_camera(RemoteLog(shared.decisions, header.event_names, recorder), setting, task, shared.frames)
 
     def close() -> None:
         crew.join()
         arena.close()
+        care.notifier.close()
 
     def facts() -> dict[str, Any]:
-        return live_facts(shared, crew) | {"recorder": watch.facts()}
+        return live_facts(shared, crew) | {"recorder": recorder.facts()}
 
-    return Stage(rig, engine, log, facts, close, name, shared, steering)
+    return Stage(rig, engine, log, facts, close, care, name, shared, steering)
 
 
 def _how(recording: RecordingConfig) -> dict[str, Any]:

@@ -108,6 +108,11 @@ class Writer:
         return stopped / self._header.info.sampling_frequency if stopped >= 0 else None
 
     @property
+    def space_mb(self) -> tuple[float, float]:
+        """Free space of the disk, and what is to be left of it, MB; infinite and 0 before the first look."""
+        return self._space.free_mb, self._space.needed_mb
+
+    @property
     def n_bytes(self) -> int:
         """Bytes on the disk, those of the journal included."""
         return self._storage.size_on_disk + self._journal.n_bytes
