@@ -30,8 +30,10 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm that was ``raised`` or is ``over``: by which watchdog, when on the rig's clock and on the host's (ISO
-    8601, UTC), the measured value with its limit and unit, and the policy that followed.
+    """An alarm that was ``raised`` or is ``over``.
+
+    By which watchdog, when on the rig's clock and on the host's (ISO 8601, UTC), the measured value with its limit and
+    unit, the policy that followed, and the same in words.
     """
 
     watch: str

@@ -77,8 +77,9 @@ class RingReader:
 
 
 class EngineRecords(NamedTuple):
-    """What tells how an engine is doing: CORE (1,), pulses by kind and fate int64 (n_kinds, n_fates), LINK (1,), and the
-    planes of its detector.
+    """What tells how an engine is doing.
+
+    CORE (1,), pulses by kind and fate int64 (n_kinds, n_fates), LINK (1,), and the planes of its detector.
     """
 
     core: Records

@@ -85,6 +85,7 @@ class Writer:
             self._tables = Tables(self._file, header)
             self._raw = RawSamples(self._file[f"{schema.RAW}/data"]) if raw_samples else None
             self._commit()
+            self._space.look(0)
             if safekeeping.journal != "none":
                 opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
                 self._journal = create(
@@ -109,7 +110,7 @@ class Writer:
 
     @property
     def space_mb(self) -> tuple[float, float]:
-        """Free space of the disk, and what is to be left of it, MB; infinite and 0 before the first look."""
+        """Free space of the disk, and what is to be left of it, MB; infinite and 0 where there is no guard."""
         return self._space.free_mb, self._space.needed_mb
 
     @property

@@ -1,8 +1,8 @@
 """A session in a process of its own: started by the server, but not dependent on its life.
 
 It reads what to play from ``task.json`` in the rig's folder, holds the session lock (an inherited file) until it ends,
-tells the name of its shared memory in ``session.json`` and leaves its last words in ``result.json``. Its changes of state
-and alarms stand in ``sessions.log``, one JSON object a line, together with those of the sessions before.
+tells the name of its shared memory in ``session.json`` and leaves its last words in ``result.json``. Its changes of
+state and alarms stand in ``sessions.log``, one JSON object a line, together with those of the sessions before.
 """
 
 from __future__ import annotations
