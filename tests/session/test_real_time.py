@@ -199,6 +199,8 @@ def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
     session = start("watch.lost.patience_s=0.3", f"watch.lost.policy={policy}")
     session.signal("source", signal.SIGSTOP)
     if policy == "stop":
+        session.outlive("engine")
+        session.signal("source", signal.SIGCONT)
         _, err = session.process.communicate(timeout=120)
         assert session.process.returncode == 3
         assert "the rig delivered nothing for 0.3 s after sample" in err

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Table
 
 MOST_BUFFERED_BYTES = 32 << 20
+LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 1 << 18, 8 << 20
+"""Of each column, for the chunk that grows. HDF5 2 keeps up to 8 MB of each if it may, which is 300 MB an hour in all."""
 
 
 class Writer:
@@ -71,7 +73,7 @@ class Writer:
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
         self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
         self._storage = create(self._path, Storage)
-        self._file = h5py.File(self._storage, "w")
+        self._file = h5py.File(self._storage, "w", rdcc_nbytes=_cache_bytes(header))
         self._journal: Journal | NoJournal = NoJournal()
         self._open = True
         atexit.register(self.abort)
@@ -312,6 +314,12 @@ class Writer:
     def _refuse_unless_open(self) -> None:
         if not self._open:
             raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
+
+
+def _cache_bytes(header: Header) -> int:
+    """Return what holds the largest chunk of a table: one of observations or of actions."""
+    width = max(header.n_actions, header.n_observations)
+    return min(MOST_CACHE_BYTES, max(LEAST_CACHE_BYTES, 8 * schema.DECISIONS.chunk_rows * width))
 
 
 def _plain(value: Any) -> Any:
