@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MOST_BUFFERED_BYTES = 32 << 20
 LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 1 << 18, 8 << 20
-"""Of each column, for the chunk that grows. HDF5 2 keeps up to 8 MB of each if it may, which is 300 MB an hour in all."""
+"""Of each column, for the chunk that grows. HDF5 2 keeps 8 MB of each if it may: memory then grows 240 MB an hour."""
 
 
 class Writer:
