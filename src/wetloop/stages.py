@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wetloop.config.models import RecordingConfig
     from wetloop.core.protocols import Source
     from wetloop.engine.alarms import Alarms
+    from wetloop.engine.arena import Arena
     from wetloop.engine.brake import Brake
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
@@ -113,28 +114,20 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner, stop: thre
 
 def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Stage:
     """Build a stage of several processes, where the rig keeps the time."""
-    from wetloop.engine.arena import Arena
     from wetloop.engine.crew import Crew
     from wetloop.engine.engine import EnginePort
-    from wetloop.engine.live import READERS, Shared, shared_spec
+    from wetloop.engine.live import Shared
     from wetloop.engine.overrun import Overruns
     from wetloop.engine.remote import LiveHardware, LivePace, live_facts
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import run_engine, run_source, run_stimulator
     from wetloop.engine.steering import Steering
     from wetloop.engine.watchdogs import EngineView, LostSource, Watch, watchdogs
-    from wetloop.kernels.rings import prepare
     from wetloop.recording.health import DiskWatch, Recorder, RecorderWatch
-    from wetloop.recording.notice import NOTICE, notice
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
     config, header, path = setting.config, header_of(setting, task), recording_path(setting.config)
-    told = notice(header, path)
-    spec = shared_spec(setting.info, header.decision_dtype, header.frame_dtype)
-    arena = Arena.create(header.identifier, {**spec, NOTICE: ("u1", (len(told),))})
-    for ring, readers in READERS.items():
-        prepare(arena.ring(ring), *readers)
-    arena.arrays[NOTICE].data[:] = told
+    arena = _arena(setting, header, path)
     shared, name, recording = Shared.of(arena), arena.name, config.recording
     crew = Crew(
         {
@@ -166,6 +159,22 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
         return live_facts(shared, crew) | {"recorder": recorder.facts()}
 
     return Stage(rig, engine, log, facts, close, care, name, shared, steering)
+
+
+def _arena(setting: Setting, header: Header, path: Path) -> Arena:
+    """Return the shared memory of a real-time session, with empty rings and the notice for observers."""
+    from wetloop.engine.arena import Arena
+    from wetloop.engine.live import READERS, shared_spec
+    from wetloop.kernels.rings import prepare
+    from wetloop.recording.notice import NOTICE, notice
+
+    told = notice(header, path)
+    spec = shared_spec(setting.info, header.decision_dtype, header.frame_dtype)
+    arena = Arena.create(header.identifier, {**spec, NOTICE: ("u1", (len(told),))})
+    for ring, readers in READERS.items():
+        prepare(arena.ring(ring), *readers)
+    arena.arrays[NOTICE].data[:] = told
+    return arena
 
 
 def _how(recording: RecordingConfig) -> dict[str, Any]:
