@@ -72,6 +72,7 @@ def test_a_session_may_go_on_without_a_recorder_that_hangs(start):
     summary = json.loads(out)
     assert summary["ended"] == "interrupted"
     assert summary["real_time"]["recorder"]["longest_silence_s"] > 1
+    assert [(row["watch"], row["unit"]) for row in summary["alarms"]] == [("recorder", "s of silence")]
     assert summary["dropped"]["spikes"] == 0
     check_recovered(session)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from wetloop.core.rig_clock import ESTIMATE
 from wetloop.engine.advance import advance
+from wetloop.engine.detector import plane_shape
 from wetloop.engine.engine import EngineRecords
 from wetloop.engine.words import (
     ARRIVAL,
@@ -24,6 +25,7 @@ from wetloop.engine.words import (
     HELD_BACK,
     LATE_BLOCKS,
     NOTE,
+    NOTES,
     POSITION,
     SILENCE,
     STOP,
@@ -167,8 +169,9 @@ def shared_spec(
         "core": (CORE, (1,)),
         "fates": (np.dtype("<i8"), (len(KINDS), len(FATES))),
         "link": (LINK, (1,)),
+        "planes": (np.dtype("<f4"), plane_shape(n_channels)),
         "health": (HEALTH, (1,)),
-        "notes": (NOTE, (2,)),
+        "notes": (NOTE, (NOTES,)),
         "packets.samples": (np.dtype("<i2"), (depth, info.packet_samples, n_channels)),
         "packets.spikes": (SPIKE, (depth, most_spikes)),
     }

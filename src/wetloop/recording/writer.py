@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Table
 
 MOST_BUFFERED_BYTES = 32 << 20
+LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 1 << 18, 8 << 20
+"""Of each column, for the chunk that grows. HDF5 2 keeps 8 MB of each if it may: memory then grows 240 MB an hour."""
 
 
 class Writer:
@@ -73,7 +75,7 @@ class Writer:
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
         self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
         self._storage = create(self._path, Storage)
-        self._file = h5py.File(self._storage, "w")
+        self._file = h5py.File(self._storage, "w", rdcc_nbytes=_cache_bytes(header))
         self._journal: Journal | NoJournal = NoJournal()
         self._open = True
         atexit.register(self.abort)
@@ -87,6 +89,7 @@ class Writer:
             self._tables = Tables(self._file, header)
             self._raw = RawSamples(self._file[f"{schema.RAW}/data"]) if raw_samples else None
             self._commit()
+            self._space.look(0)
             if safekeeping.journal != "none":
                 opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
                 self._journal = create(
@@ -108,6 +111,11 @@ class Writer:
         """Where raw samples ended for want of space, s of the rig's clock; None where they did not."""
         stopped = self.raw_stopped_sample
         return stopped / self._header.info.sampling_frequency if stopped >= 0 else None
+
+    @property
+    def space_mb(self) -> tuple[float, float]:
+        """Free space of the disk, and what is to be left of it, MB; infinite and 0 where there is no guard."""
+        return self._space.free_mb, self._space.needed_mb
 
     @property
     def n_bytes(self) -> int:
@@ -308,6 +316,12 @@ class Writer:
     def _refuse_unless_open(self) -> None:
         if not self._open:
             raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
+
+
+def _cache_bytes(header: Header) -> int:
+    """Return what holds the largest chunk of a table: one of observations or of actions."""
+    width = max(header.n_actions, header.n_observations)
+    return min(MOST_CACHE_BYTES, max(LEAST_CACHE_BYTES, 8 * schema.DECISIONS.chunk_rows * width))
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from wetloop.net.addresses import require_safe
 from wetloop.net.keys import KeyPair, admit_roles, key_pair
 from wetloop.server.control import Desk
 from wetloop.server.keeper import Keeper
-from wetloop.server.logs import log_to
+from wetloop.server.logs import logging_to
 from wetloop.server.place import rig_folder, rig_name, server_lock
 from wetloop.server.protocol import MAX_BYTES, VERSION
 from wetloop.server.telemetry import BATCH_S, HIGH_WATER, TOPICS, Telemetry, warm_up
@@ -75,10 +75,10 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) ->
     with ExitStack() as stack:
         lock = server_lock(folder, name)
         stack.callback(lock.let_go)
-        handler = log_to(folder / "server.log")
-        stack.callback(_end_log, handler)
+        stack.enter_context(logging_to(folder / "server.log"))
         sockets = stack.enter_context(_sockets(options))
         keeper = Keeper(name, options.rig.resolve(), folder)
+        stack.callback(keeper.close)
         if options.arm and keeper.machine.state == "disarmed" and keeper.session is None:
             keeper.arm("server", "started with --arm")
         if options.resume_queue:
@@ -177,8 +177,3 @@ def _ending_on_signal(keeper: Keeper, desk: Desk) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end_log(handler: logging.Handler) -> None:
-    logging.getLogger("wetloop.server").removeHandler(handler)
-    handler.close()
