@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import Shared, now_host_ns, wait_position
+from wetloop.engine.live import Shared, now_host_ns
+from wetloop.engine.waits import wait_position
 from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.replay import verify

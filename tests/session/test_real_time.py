@@ -11,7 +11,8 @@ import pytest
 
 from wetloop.config import load_config, parse_config
 from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import Shared, now_host_ns, wait_position
+from wetloop.engine.live import Shared, now_host_ns
+from wetloop.engine.waits import wait_position
 from wetloop.kernels.records import DELIVERED, LATE, LEASE_EXPIRED, NOT_RUNNING
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify

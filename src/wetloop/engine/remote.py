@@ -14,10 +14,10 @@ from wetloop.engine.live import (
     control_word,
     now_host_ns,
     set_control_word,
-    wait_position,
 )
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.engine.roles import warm_up
+from wetloop.engine.waits import wait_position
 from wetloop.engine.words import (
     ACCEPTED,
     ARRIVAL,

@@ -30,9 +30,8 @@ from wetloop.engine.live import (
     now_host_ns,
     push_block,
     set_control_word,
-    wait_start,
-    wait_trigger,
 )
+from wetloop.engine.waits import wait_start, wait_trigger
 from wetloop.engine.words import (
     ACCEPTED,
     ENDED,

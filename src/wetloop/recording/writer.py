@@ -69,7 +69,6 @@ class Writer:
         }
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
         self._buffered_bytes = 0
-        self._started: set[str] = set()
         self._coverage = derive.Coverage()
         self.raw_stopped_sample = -1
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
@@ -257,23 +256,10 @@ class Writer:
             if batches:
                 rows = np.concatenate(batches)
                 self._tables.append(table, rows)
-                self._note(table, rows)
+                if table is schema.BLOCKS:
+                    self._coverage.add(rows["start_sample"], rows["start_sample"] + rows["n_samples"])
                 batches.clear()
         self._buffered_bytes = 0
-
-    def _note(self, table: Table, rows: Records) -> None:
-        """Keep what the derived tables need, and when each regular series starts."""
-        if table is schema.BLOCKS:
-            self._coverage.add(rows["start_sample"], rows["start_sample"] + rows["n_samples"])
-            self._start(schema.RAW, rows["start_sample"][0])
-        elif table is schema.DECISIONS:
-            self._start(schema.ACTION, rows["stop_sample"][0])
-            self._start(schema.OBSERVATION, rows["stop_sample"][0])
-
-    def _start(self, series: str, sample: int) -> None:
-        if series not in self._started and series in self._file:
-            self._file[f"{series}/starting_time"][()] = sample / self._header.info.sampling_frequency
-        self._started.add(series)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
