@@ -24,7 +24,7 @@ from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeep
 from wetloop.recording.raw import FILTERS, RawSamples
 from wetloop.recording.reader import Recording
 from wetloop.recording.space import Space, SpaceGuard
-from wetloop.recording.storage import Storage, create
+from wetloop.recording.storage import Storage, chunk_cache_bytes, create
 from wetloop.recording.tables import Tables
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Table
 
 MOST_BUFFERED_BYTES = 32 << 20
-LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 1 << 18, 8 << 20
-"""Of each column, for the chunk that grows. HDF5 2 keeps 8 MB of each if it may: memory then grows 240 MB an hour."""
 
 
 class Writer:
@@ -74,7 +72,7 @@ class Writer:
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
         self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
         self._storage = create(self._path, Storage)
-        self._file = h5py.File(self._storage, "w", rdcc_nbytes=_cache_bytes(header))
+        self._file = h5py.File(self._storage, "w", rdcc_nbytes=chunk_cache_bytes(header))
         self._journal: Journal | NoJournal = NoJournal()
         self._open = True
         atexit.register(self.abort)
@@ -302,12 +300,6 @@ class Writer:
     def _refuse_unless_open(self) -> None:
         if not self._open:
             raise RecordingError(self._failure or f"{self._path}: the recording has been closed")
-
-
-def _cache_bytes(header: Header) -> int:
-    """Return what holds the largest chunk of a table: one of observations or of actions."""
-    width = max(header.n_actions, header.n_observations)
-    return min(MOST_CACHE_BYTES, max(LEAST_CACHE_BYTES, 8 * schema.DECISIONS.chunk_rows * width))
 
 
 def _plain(value: Any) -> Any:
