@@ -124,7 +124,7 @@ class OpenEphysSource:
         self._assembler: Assembler = _assembler(config, self.info)
         self._ready: deque[Block] = deque()
         self._heard_s = 0.0
-        self._is_cut = False
+        self._is_cut = self._is_read = False
 
     def open(self) -> None:
         from wetloop_drivers.open_ephys_stream import Subscription
@@ -139,6 +139,8 @@ class OpenEphysSource:
         self._await_first(address)
 
     def read(self) -> Block:
+        if not self._is_read:
+            self._begin()
         if not self._ready:
             self._receive(time.monotonic() + LOOK_S)
         return self._ready.popleft() if self._ready else self._nothing()
@@ -166,6 +168,14 @@ class OpenEphysSource:
                 f"the Open Ephys GUI sends {n_samples} samples at once, {least_ms:g} ms, but source.buffer_ms is "
                 f"{self._config.buffer_ms:g}: set it to {least_ms:.4g}, or reduce the buffer in the GUI's settings"
             )
+
+    def _begin(self) -> None:
+        """Begin with what comes now: the other parts of a session may have taken their time to start."""
+        if self._subscription is not None:
+            self._subscription.drain()
+        self._assembler, self._is_read = _assembler(self._config, self.info), True
+        self._ready.clear()
+        self._heard_s = time.monotonic()
 
     def _receive(self, end_s: float) -> None:
         """Take in messages until they make a block, or it is time."""

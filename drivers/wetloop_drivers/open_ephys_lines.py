@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import zmq
 
-from wetloop.core.errors import RigError
+from wetloop.core.errors import LatePulseError, RigError
 from wetloop_drivers.open_ephys_wire import trigger_text, ttl_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Lines(Protocol):
     """TTL lines, by number from 1."""
 
     def pulse(self, line: int) -> None:
-        """Raise a line now; it falls by itself."""
+        """Raise a line now; it falls by itself. Raises ``LatePulseError`` where it has not fallen yet."""
 
     def close(self) -> None:
         """Leave every line low; may be called twice."""
@@ -32,9 +32,13 @@ class BoardLines:
 
     def __init__(self, gui: Gui, ttl_ms: int) -> None:
         self._gui, self._ttl_ms = gui, ttl_ms
+        self._up_until_s: dict[int, float] = {}
 
     def pulse(self, line: int) -> None:
+        if time.monotonic() < self._up_until_s.get(line, 0.0):
+            raise LatePulseError(f"TTL line {line} has not fallen yet")
         self._gui.broadcast(trigger_text(line, self._ttl_ms))
+        self._up_until_s[line] = time.monotonic() + self._ttl_ms / 1000
 
     def close(self) -> None:
         """Do nothing: the board lowers its lines."""
@@ -65,6 +69,9 @@ class EventLines:
     def pulse(self, line: int) -> None:
         if self._failure is not None:
             raise self._failure
+        with self._changed:
+            if any(line == up for _, up in self._up):
+                raise LatePulseError(f"TTL line {line} has not fallen yet")
         self._set(line, 1)
         with self._changed:
             self._up.append((time.monotonic() + self._ttl_s, line))
@@ -87,6 +94,8 @@ class EventLines:
             except RigError as error:
                 self._failure = error
                 return
+            with self._changed:
+                self._up.popleft()
 
     def _next_down(self) -> int | None:
         """Wait for the next line to be lowered; None at the end."""
@@ -94,7 +103,7 @@ class EventLines:
             self._changed.wait_for(lambda: self._ended or self._up)
             if not self._ended:
                 self._changed.wait_for(lambda: self._ended, self._up[0][0] - time.monotonic())
-            return None if self._ended else self._up.popleft()[1]
+            return None if self._ended else self._up[0][1]
 
     def _set(self, line: int, state: int) -> None:
         self._ask(ttl_text(line, state), b"TTLHandled")

@@ -72,6 +72,11 @@ class Subscription:
             raise ConnectionError("the connection was cut")
         return None
 
+    def drain(self) -> None:
+        """Forget what has come and was not received."""
+        while self._data.poll(0):
+            self._data.recv_multipart()
+
     def close(self) -> None:
         """Disconnect; may be called twice."""
         if not self._data.closed:

@@ -20,7 +20,6 @@ CONFIG = Path(__file__).parents[2] / "configs" / "pong_open_ephys.yaml"
 PORTS = [f"open-ephys.{name}=0" for name in ("http_port", "data_port", "events_port")]
 SETUPS = {
     "spikes": ([], "network-events"),
-    "channels": (["culture.signal=samples"], "network-events"),
     "falcon": (["culture.signal=samples", "open-ephys.transport=falcon"], "message"),
 }
 
@@ -31,7 +30,7 @@ def started():
     dishes = []
 
     def start(*settings):
-        dish, (emulator,) = bench(["open-ephys"], ["culture.settle_s=0", *PORTS, *settings])
+        dish, (emulator,) = bench(["open-ephys"], ["culture.settle_s=0", "culture.cells=100", *PORTS, *settings])
         dishes.append(dish)
         return dish, emulator, dish.start([emulator])
 
@@ -52,7 +51,7 @@ def configured(folder, settings, *overrides):
 
 def without_the_group(through):
     """Return what makes the session one for the eight lines of the board, none of which reaches all electrodes."""
-    return ["stimulator.through=message", "feedback.kind=none"] if through == "message" else []
+    return ["stimulator.through=message", "feedback={kind: none}"] if through == "message" else []
 
 
 @pytest.mark.parametrize("setup", SETUPS)
