@@ -61,7 +61,7 @@ def test_pong_is_played_and_every_pulse_arrives(started, tmp_path, setup):
     more = without_the_group(through)
     if more:
         settings = settings | {"lines": settings["lines"][:8]}
-    config = configured(tmp_path, settings, "duration=3", *more)
+    config = configured(tmp_path, settings, "duration=5", "plan_ms=200", "guard.lease_ms=400", *more)
     summary = run_session(config, accelerated=False)
     assert summary.ended == "completed"
     assert summary.lost_samples == 0
