@@ -157,7 +157,7 @@ class WaveformParser:
         while len(self._bytes) >= self._dtype.itemsize:
             n = min(max_blocks, len(self._bytes) // self._dtype.itemsize)
             blocks = np.frombuffer(bytes(self._bytes[: n * self._dtype.itemsize]), self._dtype)
-            n_sound = _n_sound(blocks)
+            n_sound = _n_sound(blocks, bytes(self._bytes[n * self._dtype.itemsize : n * self._dtype.itemsize + 4]))
             if not n_sound:
                 self._seek()
                 continue
@@ -183,10 +183,15 @@ class WaveformParser:
         return Run(start + known, words[known:])
 
 
-def _n_sound(blocks: npt.NDArray[np.void]) -> int:
-    """Return how many blocks from the first on are sound and follow each other."""
-    timestamps = blocks["frames"]["timestamp"]
-    sound = (blocks["magic"] == WAVEFORM_MAGIC) & (timestamps == timestamps[:, :1] + _FRAME_INDEX).all(axis=1)
+def _n_sound(blocks: npt.NDArray[np.void], after: bytes) -> int:
+    """Return how many blocks from the first on are sound and follow each other.
+
+    Bytes that are missing in a block's last words show in what comes next alone, so that has to be a magic number.
+    """
+    timestamps, magic = blocks["frames"]["timestamp"], blocks["magic"] == WAVEFORM_MAGIC
+    sound = magic & (timestamps == timestamps[:, :1] + _FRAME_INDEX).all(axis=1)
+    sound[:-1] &= magic[1:]
+    sound[-1] &= WAVEFORM_MAGIC.to_bytes(4, "little").startswith(after)
     sound[1:] &= timestamps[1:, 0] == timestamps[:-1, 0] + np.uint32(BLOCK_FRAMES)
     return int(np.argmin(sound)) if not sound.all() else len(sound)
 
