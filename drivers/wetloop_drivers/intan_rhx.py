@@ -64,6 +64,11 @@ class RhxSource:
         self._running = False
         self._pause = threading.Event()
 
+    @property
+    def lost_for_s(self) -> float | None:
+        """For how long RHX has been lost, s; None while it is there."""
+        return None if self._lost_s is None else time.monotonic() - self._lost_s
+
     def open(self) -> None:
         self._console = Console(self.config.host, self.config.command_port)
         self._check(self._console)
