@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 QUIET_S = 0.004
 """A reply has no end: it is over when nothing more has come for so long."""
 LOOK_S = 0.1
-ANSWER_S = 5.0
+ANSWER_S = 3.0
 UPLOAD_S = 10.0
 COMPLAINT_S = 0.3
 """A complaint in place of an answer: nothing more has come for so long."""

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from wetloop_drivers.intan_rhx_wire import Run
 
 WAIT_S = 0.1
-STALL_S = 1.0
-START_S = 5.0
+STALL_NS = 1_000_000_000
+START_NS = 5_000_000_000
+"""A controller that has just been started may take so long to send its first frames, ns."""
 SPIKE_GRACE_S = 0.002
 """RHX sends the spikes of a burst right after its frames."""
 CHUNK_BYTES = 1 << 18
@@ -55,7 +56,7 @@ class Streams:
     Attributes
     ----------
     heard_ns
-        When frames came last, ns of the host's monotonic clock.
+        When sound frames came last, ns of the host's monotonic clock.
     artefacts, implausible_spikes
         Records that RHX itself marks as artefacts, and those whose time is far from that of the frames: left out.
     """
@@ -71,6 +72,7 @@ class Streams:
         self._spike_link: socket.socket | None = None
         self._waiting = np.zeros(0, SEEN_SPIKE)
         self.heard_ns = self.artefacts = self.implausible_spikes = 0
+        self._patient_until_ns = 0
 
     def connect(self, host: str, waveform_port: int, spike_port: int | None) -> None:
         """Connect, also anew; what had come of an unfinished block is forgotten."""
@@ -80,7 +82,7 @@ class Streams:
         self._waveform_link = connect(host, waveform_port, "RHX's waveform output")
         if spike_port is not None:
             self._spike_link = connect(host, spike_port, "RHX's spike output")
-        self.heard_ns = time.monotonic_ns() + round((START_S - STALL_S) * 1e9)
+        self._patient_until_ns = time.monotonic_ns() + START_NS
 
     def close(self) -> None:
         """Hang up; may be called twice."""
@@ -102,6 +104,7 @@ class Streams:
             if not self._receive(end_s - time.monotonic()):
                 self._refuse_stall()
                 return None
+        self.heard_ns, self._patient_until_ns = time.monotonic_ns(), 0
         return run
 
     def block(self, run: Run) -> Block:
@@ -131,18 +134,17 @@ class Streams:
         if link is self._spike_link:
             self._spikes.feed(data)
             return
-        self.heard_ns = (
-            max(self.heard_ns, time.monotonic_ns()) if self.waveforms.expected_sample is None else time.monotonic_ns()
-        )
         self.waveforms.feed(data)
 
     def _refuse_stall(self) -> None:
         waveforms = self.waveforms
         if waveforms.repeated_samples > self._fs:
             raise RigError("RHX's clock has gone back: it was stopped and started during the session")
-        if time.monotonic_ns() - self.heard_ns > STALL_S * 1e9:
+        if time.monotonic_ns() > max(self._patient_until_ns, self.heard_ns + STALL_NS):
             skipped = f"; {waveforms.skipped_bytes} bytes could not be read" if waveforms.skipped_bytes else ""
-            raise RigError(f"RHX has sent nothing for {STALL_S:g} s{skipped}: is it running, is the cable in place?")
+            raise RigError(
+                f"RHX has sent nothing for {STALL_NS / 1e9:g} s{skipped}: is it running, is the cable in place?"
+            )
 
     def _spikes_of(self, run: Run) -> Records:
         if self._spike_link is None:

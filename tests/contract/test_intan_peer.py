@@ -33,7 +33,7 @@ def device_at(settings, channels):
         num_channels=len(channels),
     )  # fmt: skip
     assert device.connected
-    device.send_delay = 0.02
+    device.send_delay = 0.1  # it does not end its commands: RHX merges those that come together
     device.clear_all_data_outputs()
     device.enable_wide_channel(channels)
     device.set_blocks_per_write(1)

@@ -45,8 +45,12 @@ def test_a_complaint_about_a_trigger_is_raised_at_the_next_one(talk):
     console = talk(lambda _: b"board asleep")
     console.tell(b"execute something;")
     with pytest.raises(RigError, match="board asleep"):
-        while True:
-            console.tell(b"execute something;")
+        tell_on(console)
+
+
+def tell_on(console):
+    while True:
+        console.tell(b"execute something;")
 
 
 def test_commands_end_with_semicolons(talk):

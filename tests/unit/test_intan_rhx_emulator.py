@@ -5,6 +5,8 @@ import pytest
 
 from wetloop_drivers.emulators.intan_rhx_board import Board, Hooks
 
+RANGE = b"command. Acceptable: between 0 and 256"
+SHAPES = b"Biphasic, BiphasicWithInterphaseDelay, Triphasic"
 FACTS = {"Type": "ControllerStimRecord", "Version": "3.4.0", "SampleRateHertz": "25000"}
 
 
@@ -25,8 +27,8 @@ def board(**hooks):
         (b"execute nothing", b"Unrecognized action"),
         (b"hello world", b"Unrecognized command"),
         (b"set version 1", b"Version cannot be changed through software after startup."),
-        (b"set A-000.shape square", b"Invalid value for Shape command. Acceptable: Biphasic, BiphasicWithInterphaseDelay, Triphasic"),
-        (b"set A-000.FirstPhaseDurationMicroseconds 5001", b"Invalid value for FirstPhaseDurationMicroseconds command. Acceptable: between 0 and 5000"),
+        (b"set A-000.shape square", b"Invalid value for Shape command. Acceptable: " + SHAPES),
+        (b"set A-000.NumberOfStimPulses 257", b"Invalid value for NumberOfStimPulses " + RANGE),
         (b"set runmode stop", b"Board must be running in order to stop"),
         (b"get currenttimestamp", b"Return: -1"),
         (b" ; ;;", b""),

@@ -1,5 +1,7 @@
 """RHX's bytes: whatever way they are cut, glued, lost or spoilt, what comes out is what was sent, or less."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,7 +45,7 @@ def runs_of(parser, pieces, max_blocks=8):
 
 def cut(data, places):
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 def test_a_block_has_the_size_of_the_manual():

@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_a_good_cable_changes_nothing():
 @given(st.lists(st.integers(0, len(DATA)), max_size=30))
 def test_the_same_seed_does_the_same_however_the_bytes_come(places):
     edges = [0, *sorted(places), len(DATA)]
-    pieces = [DATA[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [DATA[a:b] for a, b in pairwise(edges)]
     assert mangled(BAD, pieces)[0] == mangled(BAD, [DATA])[0]
     assert mangled(BAD, pieces, seed=2)[0] != mangled(BAD, [DATA])[0]
 
