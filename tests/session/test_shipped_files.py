@@ -12,6 +12,7 @@ from wetloop.cli.main import main
 from wetloop.config import load_config
 from wetloop.recording.reader import Recording
 from wetloop.recording.schema import FORMAT_VERSION, PULSES, SPIKES, VERSION_ATTRIBUTE
+from wetloop.registry import available
 from wetloop.replay import verify
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,11 @@ GOLDEN = sorted((ROOT / "recordings").glob("sample-*.nwb"))
 REAL = sorted((ROOT.parent / "shared" / "data").glob("*.h5"))
 
 
-@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+OF_RIGS = [path for path in CONFIGS if load_config(path, []).source.kind in available("wetloop.emulators")]
+
+
+@pytest.mark.parametrize("config", [path for path in CONFIGS if path not in OF_RIGS], ids=lambda path: path.stem)
 def test_every_configuration_runs_and_its_recording_verifies(config, tmp_path, capsys):
     if config.stem == "atari_pong":
         pytest.importorskip("ale_py")
@@ -29,6 +34,13 @@ def test_every_configuration_runs_and_its_recording_verifies(config, tmp_path, c
     assert summary["decisions"] == 4000 / load_config(config, []).decision_ms
     assert main(["replay", summary["file"], "--verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["agrees"]
+
+
+@pytest.mark.parametrize("config", OF_RIGS, ids=lambda path: path.stem)
+def test_every_configuration_of_a_rig_fits_it_and_asks_for_its_emulator(config, capsys):
+    assert main(["run", str(config), "--dry-run"]) == 0
+    assert main(["run", str(config), "--accelerated"]) == 2
+    assert "keeps its own time" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
