@@ -98,9 +98,11 @@ class Port:
                 self._listener, self._client = None, client
 
     def _receive(self) -> None:
-        said = b""
-        with suppress(OSError, AttributeError):
-            said = self._client.recv(CHUNK_BYTES)  # type: ignore[union-attr]
+        said, client = b"", self._client
+        if client is None:
+            return
+        with suppress(OSError):
+            said = client.recv(CHUNK_BYTES)
         if said:
             self.send(self._answer(said))
         else:
