@@ -25,7 +25,8 @@ def rig_of():
     def build(group, kind):
         settings, dish, emulator = dict(SETTINGS.get(kind, {})), None, None
         if kind in EMULATED:
-            dish, (emulator,) = bench([kind], ["culture.settle_s=0"])
+            ports = [name for name in find("wetloop.emulators", kind).model_fields if name.endswith("_port")]
+            dish, (emulator,) = bench([kind], ["culture.settle_s=0", *(f"{kind}.{name}=0" for name in ports)])
             dishes.append(dish)
             settings |= dish.start([emulator])
         model = find(group, kind)
