@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REFLEXES = "wetloop.reflexes"
-GROUPS = ("wetloop.sources", "wetloop.tasks", "wetloop.encoders", "wetloop.decoders", "wetloop.feedback", REFLEXES)
+GROUPS = (
+    "wetloop.sources", "wetloop.tasks", "wetloop.encoders", "wetloop.decoders", "wetloop.feedback",
+    "wetloop.plasticity", REFLEXES,
+)  # fmt: skip
 
 
 class Plugin(NamedTuple):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationInfo, model_validator
 
-from wetloop.core.plugin import SourceConfig
+from wetloop.core.errors import ConfigError
+from wetloop.core.plugin import PlasticityConfig, SourceConfig
+from wetloop.culture.plasticity_config import OffConfig
 
 if TYPE_CHECKING:
     from wetloop.culture.poisson import PoissonSource
@@ -16,6 +18,29 @@ if TYPE_CHECKING:
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _by_kind(value: object, info: ValidationInfo) -> object:
+    """Validate a rule with the model of its kind; what loads the configuration lends the means to find it."""
+    if isinstance(value, PlasticityConfig):
+        return value
+    if value is False or isinstance(value, str):  # a bare off is false in YAML
+        value = {"kind": value or "off"}
+    if not isinstance(value, dict) or "kind" not in value:
+        raise ValueError("a rule is a mapping with a kind, such as {kind: three-factor}")
+    kind = str(value["kind"] or "off")
+    if kind == "off":
+        return OffConfig.model_validate(value | {"kind": kind})
+    if not info.context:
+        raise ValueError("kinds are known where a configuration is loaded; elsewhere give the rule as an object")
+    try:
+        model = info.context["find"]("wetloop.plasticity", kind)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return model.model_validate(value)
+
+
+PlasticityChoice = Annotated[SerializeAsAny[PlasticityConfig], BeforeValidator(_by_kind)]
 
 
 class _Model(BaseModel):
@@ -237,8 +262,8 @@ class CultureConfig(SimulatedRigConfig):
     """Cells in the dish."""
     settle_s: NotNegative = 30.0
     """Time simulated before the first sample, s: a new network needs some seconds to reach its usual activity."""
-    plasticity: Literal["off"] = "off"
-    """Whether synapses change."""
+    plasticity: PlasticityChoice = OffConfig()
+    """How synapses change: off, stdp, three-factor, inhibitory, homeostatic, bcm, oracle, or a plug-in's kind."""
     network: NetworkConfig = NetworkConfig()
     """Cells and synapses."""
     electrodes: ElectrodeConfig = ElectrodeConfig()

@@ -209,16 +209,3 @@ def build_carry(config: CultureConfig, n_channels: int) -> Carry:
     return Carry(np.zeros(1, CARRY), samples, np.zeros(n_channels, SPIKE))
 
 
-def build_state(
-    config: CultureConfig,
-    cells: Cells,
-    electrodes_um: Floats,
-    rng: np.random.Generator,
-    noise: np.random.Generator,
-) -> CultureState:
-    """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` what changes by the day."""
-    return CultureState(
-        build_network(config, cells, rng, noise),
-        build_electrodes(config, cells, electrodes_um, rng, noise),
-        build_carry(config, len(electrodes_um)),
-    )
