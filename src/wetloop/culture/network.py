@@ -207,5 +207,3 @@ def build_carry(config: CultureConfig, n_channels: int) -> Carry:
     shown = n_channels if config.signal == "samples" else 0
     samples = np.zeros((config.frame_samples, shown), np.int16)
     return Carry(np.zeros(1, CARRY), samples, np.zeros(n_channels, SPIKE))
-
-

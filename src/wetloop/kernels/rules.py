@@ -62,9 +62,7 @@ def stdp(d: Dish) -> None:
         i = d.fired[f]
         if i < d.n_excitatory:
             for q in range(n_out):
-                d.weight_mv[i, q] = bounded(
-                    d, d.weight_mv[i, q] * (1.0 - depression * d.cells[OTHER, d.target[i, q]])
-                )
+                d.weight_mv[i, q] = bounded(d, d.weight_mv[i, q] * (1.0 - depression * d.cells[OTHER, d.target[i, q]]))
         gain = p[5] if i < d.n_excitatory else p[6]
         for r in range(d.first_in[i], d.first_in[i + 1]):
             k = d.incoming[r]
