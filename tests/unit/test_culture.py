@@ -297,7 +297,7 @@ def test_mini_counts_are_poisson():
         ({"sampling_frequency_hz": 24414}, "multiple of 1000"),
         ({"cells": 100, "network": {"synapses_per_cell": 100}}, "needs more than 100 cells"),
         ({"stimulation": {"radius_at_double_mm": 0.1}}, "radius_at_double_mm 0.1 is under radius_mm 0.16"),
-        ({"plasticity": "on"}, "Input should be 'off'"),
+        ({"plasticity": "on"}, "where a configuration is loaded"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
     ],
 )  # fmt: skip

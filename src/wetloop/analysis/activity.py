@@ -1,4 +1,4 @@
-"""Statistics of spontaneous activity, from spikes as electrodes see them; one definition for real and simulated cultures.
+"""Statistics of spontaneous activity, from spikes as electrodes see them: one definition for real and simulated.
 
 Everything here takes an ``Activity``: when which electrode saw a spike. Where a definition was published its source
 stands beside it; thresholds that nobody fixed are arguments.
@@ -73,8 +73,8 @@ class Bursts(NamedTuple):
 class RestStatistics:
     """What cultures are compared by; NaN where there are too few bursts to tell.
 
-    ``median_rate_hz`` and ``mean_rate_hz`` are over the electrodes that fire at all; ``burst_interval_cv`` is the coefficient of variation of
-    the times from the start of one network burst to the next.
+    ``median_rate_hz`` and ``mean_rate_hz`` are over the electrodes that fire at all; ``burst_interval_cv`` is the
+    coefficient of variation of the times from the start of one network burst to the next.
     """
 
     median_rate_hz: float
@@ -138,7 +138,7 @@ def time_in_bursts(activity: Activity) -> float:
 
 
 def burstiness_index(activity: Activity) -> float:
-    """Return 0 for evenly spread spikes, 1 if all fall into 15 % of the seconds (Wagenaar et al., J. Neurosci. 2005)."""
+    """Return 0 for evenly spread spikes, 1 if all fall into 15 % of the seconds (Wagenaar et al. 2005)."""
     n_bins = max(1, int(activity.duration_s))
     counts = np.sort(np.bincount(activity.times_s.astype(np.int64), minlength=n_bins)[:n_bins])[::-1]
     if not counts.sum():

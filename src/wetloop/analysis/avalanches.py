@@ -1,8 +1,8 @@
 """Neuronal avalanches: how activity spreads over the array, and how near to critical it is.
 
-Beggs and Plenz (J. Neurosci. 2003) cut time into bins as long as the mean interval between spikes of the whole array; an
-avalanche is a run of bins with spikes between two empty ones. Cultures are critical, sub- or supercritical (Pasquale et
-al., Neuroscience 2008): exponents near 1.5 (size) and 2 (duration) alone prove nothing.
+Beggs and Plenz (J. Neurosci. 2003) cut time into bins as long as the mean interval between spikes of the whole array;
+an avalanche is a run of bins with spikes between two empty ones. Cultures are critical, sub- or supercritical (Pasquale
+et al., Neuroscience 2008): exponents near 1.5 (size) and 2 (duration) alone prove nothing.
 """
 
 from __future__ import annotations

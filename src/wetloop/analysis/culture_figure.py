@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from wetloop.analysis.activity import Activity
+    from wetloop.analysis.activity import Activity, Floats
     from wetloop.analysis.avalanches import Integers
     from wetloop.analysis.culture_trial import Trial
 
@@ -52,7 +52,7 @@ def _draw_raster(axes: Axes, activity: Activity, title: str) -> None:
 
 
 def _draw_intervals(axes: Axes, activity: Activity) -> None:
-    edges = np.logspace(-3, 2, 61)
+    edges = np.logspace(-3, 2, 61).tolist()
     axes.hist(intervals_s(activity), edges, color=BLUE)
     axes.set(xscale="log", xlabel="interval between spikes of an electrode (s)", ylabel="intervals", title="Intervals")
 
@@ -70,7 +70,7 @@ def _draw_avalanches(axes: Axes, activity: Activity) -> None:
     axes.legend(fontsize=8)
 
 
-def _density(values: Integers) -> tuple[Integers, Integers]:
+def _density(values: Integers) -> tuple[Integers, Floats]:
     """Return where whole numbers fall and their density, in logarithmic bins; empty bins are left out."""
     edges = np.unique(np.round(np.logspace(0, 4, 25)).astype(np.int64))
     counts, _ = np.histogram(values, edges)

@@ -29,7 +29,10 @@ AMPLITUDE_MV, PHASE_US = 75.0, 200.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a culture is watched: at rest, s; under random pulses over all electrodes, s and 1/s; number of probes."""
+    """How long a culture is watched: at rest, s; under pulses spread over all electrodes, s and 1/s; number of probes.
+
+    Spread pulses come at even intervals, each on a random electrode (after Wagenaar et al., J. Neurosci. 2005).
+    """
 
     rest_s: float = 120.0
     stimulated_s: float = 60.0
@@ -68,7 +71,7 @@ def watch(config: CultureConfig, seed: int, plan: Plan) -> Trial:
     before = _spikes(culture)
     rest, _ = _watched(culture, plan.rest_s, np.zeros(0), np.zeros(0, int))
     excitatory, inhibitory = (_spikes(culture) - before) / plan.rest_s
-    at_s = np.sort(rng.uniform(0, plan.stimulated_s, rng.poisson(plan.pulses_hz * plan.stimulated_s)))
+    at_s = np.arange(int(plan.pulses_hz * plan.stimulated_s)) / plan.pulses_hz
     stimulated, pulses_s = _watched(culture, plan.stimulated_s, at_s, rng.integers(n, size=len(at_s)))
     probes_s = PROBE_EVERY_S * (np.arange(plan.n_probes) + 0.5)
     probed, probes_s = _watched(culture, PROBE_EVERY_S * plan.n_probes, probes_s, rng.integers(n, size=len(probes_s)))

@@ -54,13 +54,15 @@ def evoked(activity: Activity, pulses_s: Floats) -> Evoked:
     latency = latencies_s(activity, pulses_s, LATE_S, LATE_S)
     n = max(1, len(pulses_s))
     direct = latency[(latency >= 0) & (latency < DIRECT_S)]
-    counts = [
-        np.count_nonzero((latency >= start) & (latency < stop)) / n
-        for start, stop in ((DIRECT_S, EARLY_S), (EARLY_S, LATE_S), (-LATE_S, 0.0))
-    ]
+
+    def per_pulse(start_s: float, stop_s: float) -> float:
+        return float(np.count_nonzero((latency >= start_s) & (latency < stop_s)) / n)
+
     return Evoked(
-        len(direct) / n,
-        *counts,
+        direct=len(direct) / n,
+        early=per_pulse(DIRECT_S, EARLY_S),
+        late=per_pulse(EARLY_S, LATE_S),
+        before=per_pulse(-LATE_S, 0.0),
         direct_latency_ms=float(np.median(direct) * 1000) if len(direct) else float("nan"),
         direct_jitter_ms=float(direct.std() * 1000) if len(direct) else float("nan"),
     )

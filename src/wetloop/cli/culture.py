@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from wetloop.analysis.culture_trial import Trial
     from wetloop.culture.config import CultureConfig
 
 culture = typer.Typer(name="culture", help="The simulated culture, beside real ones.", no_args_is_help=True)
@@ -14,7 +13,7 @@ culture = typer.Typer(name="culture", help="The simulated culture, beside real o
 
 @culture.callback()
 def about() -> None:
-    """The simulated culture, beside real ones."""
+    """Compare the simulated culture with real ones."""
 
 
 @culture.command()
@@ -47,9 +46,8 @@ def describe(
     source = _culture(session.source)
     first = session.seed if source.culture_seed is None else source.culture_seed
     plan = Plan(rest_s=seconds, stimulated_s=seconds / 2)
-    trials: list[Trial] = []
-    for seed in range(first, first + cultures):
-        trials.append(watch(source.model_copy(update={"culture_seed": seed}), seed, plan))
+    seeds = range(first, first + cultures)
+    trials = [watch(source.model_copy(update={"culture_seed": seed}), seed, plan) for seed in seeds]
     result = summary(trials)
     if figure is not None:
         from wetloop.analysis.culture_figure import write_figure

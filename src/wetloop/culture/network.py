@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wetloop.kernels.culture import CARRY, Carry, CultureState
+from wetloop.kernels.culture import CARRY, Carry
 from wetloop.kernels.electrodes import ELECTRODES, Electrodes
 from wetloop.kernels.network import NETWORK, QUANTILES, RESOURCE, TINY, Network, V
 from wetloop.kernels.records import SPIKE

@@ -62,5 +62,4 @@ def _entry(step: Callable[[Dish], None]) -> Any:
     floats, integers, doubles = pointer(float32), pointer(int32), pointer(float64)
     return cfunc(
         int64(pointer(int64), integers, floats, integers, floats, integers, integers, floats, floats, doubles, doubles),
-        nopython=True,
     )(entry)

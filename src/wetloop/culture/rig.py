@@ -12,8 +12,8 @@ import numpy as np
 from wetloop.core.errors import RigError
 from wetloop.core.layout import grid_probe, positions_um
 from wetloop.core.limits import StimLimits
-from wetloop.core.types import Block, RigInfo, Signal
 from wetloop.core.plugin import seeded
+from wetloop.core.types import Block, RigInfo, Signal
 from wetloop.culture.network import Cells, place_cells
 from wetloop.culture.plasticity_config import OracleConfig
 from wetloop.culture.state import build_state, dish_facts

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 
 from wetloop.kernels.jit import inner, intrinsic
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from wetloop.kernels.network import Network

@@ -39,7 +39,7 @@ def decay(row: Floats, factor: float) -> None:
 @inner
 def bounded(d: Dish, weight: float) -> float:
     """Return the weight within its bounds."""
-    return min(max(weight, d.parameters[LEAST_WEIGHT]), d.parameters[WEIGHT_MAX])
+    return float(min(max(weight, d.parameters[LEAST_WEIGHT]), d.parameters[WEIGHT_MAX]))
 
 
 @inner
