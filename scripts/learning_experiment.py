@@ -1,8 +1,8 @@
-"""Does the simulated culture learn? A pre-registered experiment: ``python scripts/learning_experiment.py FOLDER [...]``.
+"""Does the simulated culture learn? Pre-registered: ``python scripts/learning_experiment.py FOLDER [--jobs 2]``.
 
-The protocol (seeds, layouts, arms, metric, tests) is written to FOLDER/protocol.json before the first run; every line of
-FOLDER/manifest.jsonl carries its SHA-256. A run that is in the manifest is not repeated, so the script can be stopped
-and started again. ``--table`` prints what is there. The oracle is no arm: what is told the outcome shows no learning.
+The protocol (seeds, layouts, arms, metric, tests) is written to FOLDER/protocol.json before the first run; every line
+of FOLDER/manifest.jsonl carries its SHA-256. A run that is in the manifest is not repeated, so the script can be
+stopped and started again. ``--table`` prints what is there. The oracle is no arm: what is told the outcome shows no learning.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def protocol(arguments) -> dict:
         "settings": SETTINGS + arguments.set,
         "minutes": arguments.minutes,
         "pre_test": {"minutes": arguments.pre_test_minutes, "candidates": CANDIDATES, "chance": CHANCE},
-        "metric": "log(1 + mean rally length), rallies that end in T2; T2 is all after the first quarter; the rally that "
-        "runs at the end counts; T1 is the first quarter",
+        "metric": "log(1 + mean rally length) of rallies that end in T2, which is all after the first quarter; the rally "
+        "that runs at the end counts; T1 is the first quarter",
         "effect": "Cohen's d of the metric, pooled standard deviation",
         "tests": "stimulus against each other arm and layout: two-sided Mann-Whitney and, paired by culture, Wilcoxon; "
         "Holm over all of them; controls off, silent, no_feedback, noise: two-sided Mann-Whitney of each pair, Holm",
@@ -194,8 +194,8 @@ def table(plan, done) -> None:
                 f"{mean([r['long_t2'] for r in rows]):.2f}  {logs.mean():.3f} ({logs.std(ddof=1):.3f})  "
                 f"{mean([r['wall_s'] for r in rows]):.1f} s per session"
             )
-        for arm in score:
-            both = sorted(set(score.get("stimulus", {})) & set(score[arm]))
+        for arm, own in score.items():
+            both = sorted(set(score.get("stimulus", {})) & set(own))
             if arm == "stimulus" or len(both) < 2:
                 continue
             x, y = (np.array([score[a][seed] for seed in both]) for a in ("stimulus", arm))
