@@ -2,7 +2,8 @@
 
 The protocol (seeds, layouts, arms, metric, tests) is written to FOLDER/protocol.json before the first run; every line
 of FOLDER/manifest.jsonl carries its SHA-256. A run that is in the manifest is not repeated, so the script can be
-stopped and started again. ``--table`` prints what is there. The oracle is no arm: what is told the outcome shows no learning.
+stopped and started again. ``--table`` prints what is there. The oracle is no arm: what is told the outcome shows no
+learning.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def protocol(arguments) -> dict:
         "settings": SETTINGS + arguments.set,
         "minutes": arguments.minutes,
         "pre_test": {"minutes": arguments.pre_test_minutes, "candidates": CANDIDATES, "chance": CHANCE},
-        "metric": "log(1 + mean rally length) of rallies that end in T2, which is all after the first quarter; the rally "
-        "that runs at the end counts; T1 is the first quarter",
+        "metric": "log(1 + mean rally length) of rallies that end in T2, which is all after the first quarter; the "
+        "rally that runs at the end counts; T1 is the first quarter",
         "effect": "Cohen's d of the metric, pooled standard deviation",
         "tests": "stimulus against each other arm and layout: two-sided Mann-Whitney and, paired by culture, Wilcoxon; "
         "Holm over all of them; controls off, silent, no_feedback, noise: two-sided Mann-Whitney of each pair, Holm",
