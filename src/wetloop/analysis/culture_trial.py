@@ -71,9 +71,9 @@ def watch(config: CultureConfig, seed: int, plan: Plan) -> Trial:
     before = _spikes(culture)
     rest, _ = _watched(culture, plan.rest_s, np.zeros(0), np.zeros(0, int))
     excitatory, inhibitory = (_spikes(culture) - before) / plan.rest_s
-    at_s = np.arange(int(plan.pulses_hz * plan.stimulated_s)) / plan.pulses_hz
+    at_s = np.asarray(np.arange(int(plan.pulses_hz * plan.stimulated_s)) / plan.pulses_hz, float)
     stimulated, pulses_s = _watched(culture, plan.stimulated_s, at_s, rng.integers(n, size=len(at_s)))
-    probes_s = PROBE_EVERY_S * (np.arange(plan.n_probes) + 0.5)
+    probes_s = np.asarray(PROBE_EVERY_S * (np.arange(plan.n_probes) + 0.5), float)
     probed, probes_s = _watched(culture, PROBE_EVERY_S * plan.n_probes, probes_s, rng.integers(n, size=len(probes_s)))
     return Trial(
         rest, stimulated.without(pulses_s), evoked(probed, probes_s), latencies_s(probed, probes_s, 0.2, 0.3),

@@ -99,7 +99,7 @@ class NetworkConfig(_Model):
     """Refractory time of inhibitory cells, ms."""
     weight_ee_mv: NotNegative = 6.64
     """Mean weight from excitatory to excitatory cells, mV."""
-    weight_ei_mv: NotNegative = 5.97
+    weight_ei_mv: NotNegative = 5.79
     """Mean weight from excitatory to inhibitory cells, mV."""
     weight_ie_mv: NotNegative = 17.6
     """Mean weight from inhibitory to excitatory cells, mV."""
@@ -113,13 +113,13 @@ class NetworkConfig(_Model):
     """Decay of fast excitation, ms."""
     gaba_tau_ms: Positive = 8.0
     """Decay of inhibition, ms."""
-    slow_tau_ms: Positive = 74.29
+    slow_tau_ms: Positive = 76.52
     """Decay of slow (NMDA-like) excitation, ms."""
     slow_share: NotNegative = 0.169
     """Peak of the slow excitation over that of the fast one."""
-    adaptation_mv: NotNegative = 12.3
+    adaptation_mv: NotNegative = 13.28
     """Adaptation added by each spike of an excitatory cell, mV."""
-    adaptation_tau_ms: Positive = 3044.0
+    adaptation_tau_ms: Positive = 3196.0
     """Decay of adaptation, ms."""
     depression_share: Share = 0.082
     """Share of synaptic resource used by each spike of an excitatory cell."""
@@ -129,15 +129,15 @@ class NetworkConfig(_Model):
     """Miniature events per cell, Hz."""
     mini_mv: NotNegative = 1.29
     """Size of a miniature event, as a weight, mV."""
-    bias_mv: float = 8.01
+    bias_mv: float = 8.33
     """Mean tonic drive, mV; the upper tail of its spread makes pacemaker cells."""
     bias_spread_mv: NotNegative = 5.39
     """Standard deviation of the tonic drive over cells, mV."""
-    bias_inhibitory_mv: float = -5.3
+    bias_inhibitory_mv: float = -6.1
     """Added to the tonic drive of inhibitory cells, mV."""
     drift_mv: NotNegative = 4.47
     """Standard deviation of the excitability that excitatory cells share (Ornstein-Uhlenbeck), mV."""
-    drift_tau_ms: Positive = 3246.0
+    drift_tau_ms: Positive = 3506.0
     """Correlation time of that drift, ms."""
 
 
@@ -146,7 +146,7 @@ class ElectrodeConfig(_Model):
 
     noise_uv: NotNegative = 5.0
     """Noise of the recording, uV rms (published values 2 to 8)."""
-    amplitude_uv: Positive = 82.0
+    amplitude_uv: Positive = 84.0
     """Median spike amplitude of a cell that lies on the electrode, uV; log-normal over cells."""
     amplitude_spread: NotNegative = 0.5
     """Standard deviation of the logarithm of the amplitude."""
