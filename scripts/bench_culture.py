@@ -17,7 +17,7 @@ from wetloop.culture.config import CultureConfig, ProbeConfig
 from wetloop.culture.plasticity_config import OffConfig, ThreeFactorConfig
 from wetloop.culture.state import nbytes
 
-FIRST_SEED = 421
+FIRST_SEED = 461
 SIZES = {1000: 8, 3000: 14, 10_000: 27}
 """Electrodes along each side of the array, by cells."""
 GOALS = {1000: 200, 10_000: 5}
