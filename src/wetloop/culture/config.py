@@ -63,10 +63,11 @@ class ProbeConfig(_Model):
 class NetworkConfig(_Model):
     """Cells and synapses.
 
-    The values were searched on cultures of seeds 1 to 32 and 441 to 452 so that the spikes at the electrodes agree
-    with mouse cortex at 21 days in vitro (Charlesworth et al. 2015), that excitatory and inhibitory cells do not differ too much in rate,
-    and that pulses spread over the array quiet network bursts. Slow, strong adaptation and a slow drift of excitability
-    do that here. Potentials are in mV above rest; a weight is the peak drive of a synapse: eight times its peak EPSP.
+    The values were searched on cultures of seeds 1 to 32 and 441 to 452 so that the spikes at the electrodes agree with
+    mouse cortex at 21 days in vitro (Charlesworth et al. 2015), that excitatory and inhibitory cells do not differ too
+    much in rate, and that pulses spread over the array quiet network bursts. Slow, strong adaptation and a slow drift
+    of excitability do that here. Potentials are in mV above rest; a weight is the peak drive of a synapse: eight times
+    its peak EPSP.
     """
 
     excitatory_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
