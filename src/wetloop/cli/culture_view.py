@@ -63,7 +63,8 @@ def culture_view(result: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _row(name: str, values: list[float]) -> dict[str, Any]:
-    lower, median, upper = (float(v) for v in np.nanpercentile(values, (25, 50, 75)))
+    known = [value for value in values if not np.isnan(value)] or [np.nan]
+    lower, median, upper = (float(v) for v in np.percentile(known, (25, 50, 75)))
     return {"lower": lower, "median": median, "upper": upper, "inside": CORTEX_DIV_21[name].holds(median)}
 
 
