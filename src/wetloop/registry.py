@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 REFLEXES = "wetloop.reflexes"
 GROUPS = (
     "wetloop.sources", "wetloop.stimulators", "wetloop.tasks", "wetloop.encoders", "wetloop.decoders",
-    "wetloop.feedback", REFLEXES, "wetloop.emulators",
+    "wetloop.feedback", "wetloop.plasticity", REFLEXES, "wetloop.emulators",
 )  # fmt: skip
 
 

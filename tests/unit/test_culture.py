@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from wetloop.analysis.activity import rest_statistics, time_in_bursts
+from wetloop.analysis.culture_trial import Plan, watch
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.core.protocols import Source
@@ -81,25 +83,19 @@ def test_spikes_are_ordered_apart_and_beyond_the_threshold():
         assert (np.diff(at) >= 25).all()
 
 
-def network_bursts(spikes, n_channels, seconds):
-    """Runs of 100 ms bins in which over a quarter of the electrodes fire, gaps of up to 200 ms merged."""
-    when = spikes["sample_index"] // 2500
-    active = np.zeros((round(10 * seconds), n_channels), bool)
-    active[when, spikes["channel_index"]] = True
-    burst = active.mean(axis=1) > 0.25
-    start = np.flatnonzero(np.diff(burst.astype(int), prepend=0) == 1)
-    stop = np.flatnonzero(np.diff(burst.astype(int), append=0) == -1) + 1
-    return 1 + np.count_nonzero(start[1:] - stop[:-1] > 2), burst[when].mean()
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_statistics_at_rest_are_those_of_cortex_at_div_20_to_22(seed):
-    seconds = 120
-    spikes, _ = recorded(opened(seed, packet_ms=1000), seconds)
-    bursts, share = network_bursts(spikes, 64, seconds)
-    assert 80 < len(spikes) / seconds < 420
-    assert 12 < bursts * 60 / seconds < 36
-    assert 0.75 < share < 0.98
+@pytest.mark.parametrize("seed", [601, 602])
+def test_a_culture_bursts_at_rest_and_is_quieted_by_pulses_spread_over_the_array(seed):
+    trial = watch(CultureConfig(culture_seed=seed), seed, Plan(rest_s=90, stimulated_s=45, n_probes=5))
+    at_rest = rest_statistics(trial.rest)
+    assert 0.8 < at_rest.mean_rate_hz < 6
+    assert 10 < at_rest.bursts_per_min < 30
+    assert 0.1 < at_rest.burst_duration_s < 0.9
+    assert 0.45 < at_rest.share_in_bursts < 0.98
+    assert 2 < trial.inhibitory_hz / trial.excitatory_hz < 9
+    assert rest_statistics(trial.stimulated).share_in_bursts < 0.5 * at_rest.share_in_bursts
+    assert time_in_bursts(trial.stimulated) < time_in_bursts(trial.rest)
+    assert trial.evoked.direct > 1
+    assert trial.evoked.direct_latency_ms < 0.6
 
 
 def test_stimulation_changes_what_follows():
@@ -268,12 +264,7 @@ def test_spikes_in_samples_stand_where_the_spikes_signal_has_them():
 def test_a_checkpoint_is_a_copy_of_the_arrays():
     culture = opened(packet_ms=100)
     none, samples, spikes = np.zeros(0, PULSE), np.zeros((2500, 0), np.int16), np.zeros(7000, SPIKE)
-    network, electrodes, carry = culture.state
-    copy = culture.state._replace(
-        network=type(network)(*(a.copy() for a in network)),
-        electrodes=type(electrodes)(*(a.copy() for a in electrodes)),
-        carry=type(carry)(*(a.copy() for a in carry)),
-    )
+    copy = type(culture.state)(*(type(part)(*(a.copy() for a in part)) for part in culture.state))
     expected = culture.read().spikes
     n = make_packet(copy, none, 0, 2500, samples, spikes)
     assert spikes[:n].tobytes() == expected.tobytes()
@@ -297,7 +288,7 @@ def test_mini_counts_are_poisson():
         ({"sampling_frequency_hz": 24414}, "multiple of 1000"),
         ({"cells": 100, "network": {"synapses_per_cell": 100}}, "needs more than 100 cells"),
         ({"stimulation": {"radius_at_double_mm": 0.1}}, "radius_at_double_mm 0.1 is under radius_mm 0.16"),
-        ({"plasticity": "on"}, "Input should be 'off'"),
+        ({"plasticity": "on"}, "where a configuration is loaded"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
     ],
 )  # fmt: skip

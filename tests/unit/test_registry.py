@@ -87,7 +87,8 @@ def test_built_in_kinds_are_registered_in_every_group():
         "wetloop.decoders": {"region-ratio"},
         "wetloop.feedback": {"dishbrain", "silent", "none", "yoked"},
         "wetloop.reflexes": {"burst-brake", "echo"},
-        "wetloop.emulators": set(),
+        "wetloop.emulators": {"intan-rhx", "open-ephys"},
+        "wetloop.plasticity": {"off", "three-factor", "oracle"},
     }
     assert set(expected) == set(registry.GROUPS)
     for group, kinds in expected.items():

@@ -7,6 +7,7 @@ import typer
 from wetloop import __version__
 from wetloop.cli.compare import compare
 from wetloop.cli.ctl import ctl
+from wetloop.cli.culture import culture
 from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.emulate import emulate
@@ -50,6 +51,7 @@ app.command()(emulate)
 app.command("encode-preview")(encode_preview)
 app.command()(serve)
 app.add_typer(ctl)
+app.add_typer(culture)
 app.command()(stop)
 app.add_typer(keys)
 

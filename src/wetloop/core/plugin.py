@@ -2,14 +2,14 @@
 
 An entry point names a subclass of one of these models. Importing it must be cheap: heavy modules are imported in
 ``build``. Groups: ``wetloop.sources``, ``wetloop.stimulators``, ``wetloop.tasks``, ``wetloop.encoders``,
-``wetloop.decoders``, ``wetloop.feedback``, ``wetloop.emulators``.
+``wetloop.decoders``, ``wetloop.feedback``, ``wetloop.plasticity``, ``wetloop.emulators``.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +18,7 @@ from wetloop.core.errors import ConfigError, RigError
 from wetloop.core.limits import StimLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import gymnasium
 
@@ -225,4 +225,31 @@ class DecoderConfig(PluginConfig):
 
     def build(self, context: BuildContext) -> Decoder:
         """Return the decoder."""
+        raise NotImplementedError
+
+
+class DishFacts(NamedTuple):
+    """What a rule of plasticity may know of a culture before it lives: its size, its mean and largest weights, mV."""
+
+    n_cells: int
+    weight_ee_mv: float
+    weight_ei_mv: float
+    weight_max_mv: float
+
+
+class Rule(NamedTuple):
+    """A rule of plasticity: a function compiled by Numba, called each ms with a ``Dish``, and at most 32 parameters.
+
+    ``wetloop.kernels.plasticity.Dish`` tells what the function sees; the parameters stand in ``dish.parameters``.
+    """
+
+    step: Callable[[Any], None]
+    parameters: tuple[float, ...] = ()
+
+
+class PlasticityConfig(PluginConfig):
+    """Configures a rule of plasticity of the simulated culture."""
+
+    def build(self, facts: DishFacts) -> Rule | None:
+        """Return the rule; None where synapses stay as they are."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wetloop.kernels.culture import CARRY, Carry, CultureState
+from wetloop.kernels.culture import CARRY, Carry
 from wetloop.kernels.electrodes import ELECTRODES, Electrodes
 from wetloop.kernels.network import NETWORK, QUANTILES, RESOURCE, TINY, Network, V
 from wetloop.kernels.records import SPIKE
@@ -207,18 +207,3 @@ def build_carry(config: CultureConfig, n_channels: int) -> Carry:
     shown = n_channels if config.signal == "samples" else 0
     samples = np.zeros((config.frame_samples, shown), np.int16)
     return Carry(np.zeros(1, CARRY), samples, np.zeros(n_channels, SPIKE))
-
-
-def build_state(
-    config: CultureConfig,
-    cells: Cells,
-    electrodes_um: Floats,
-    rng: np.random.Generator,
-    noise: np.random.Generator,
-) -> CultureState:
-    """Return all arrays of the culture; ``rng`` decides cells and wiring, ``noise`` what changes by the day."""
-    return CultureState(
-        build_network(config, cells, rng, noise),
-        build_electrodes(config, cells, electrodes_um, rng, noise),
-        build_carry(config, len(electrodes_um)),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,9 @@ from wetloop.core.layout import grid_probe, positions_um
 from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import seeded
 from wetloop.core.types import Block, RigInfo, Signal
-from wetloop.culture.network import Cells, build_state, place_cells
+from wetloop.culture.network import Cells, place_cells
+from wetloop.culture.plasticity_config import OracleConfig
+from wetloop.culture.state import build_state, dish_facts
 from wetloop.kernels.culture import make_packet
 from wetloop.kernels.records import DELIVERED, PULSE, SPIKE
 
@@ -91,6 +94,8 @@ class SimulatedCulture:
     def __init__(self, config: CultureConfig, seed: int) -> None:
         self.config = config
         self.info = rig_info(config, Signal[config.signal.upper()], config.electrodes.gain_uv, reacts=True)
+        if isinstance(config.plasticity, OracleConfig):
+            self.info = replace(self.info, name=f"{self.info.name} with an oracle (upper bound, no learning)")
         self._electrodes_um = positions_um(self.info.probe)
         culture_seed = seed if config.culture_seed is None else config.culture_seed
         rng, noise = seeded(culture_seed, "culture"), seeded(seed, "culture noise")
@@ -98,6 +103,7 @@ class SimulatedCulture:
         self.state: CultureState = build_state(config, self.cells, self._electrodes_um, rng, noise)
         self._triggered: list[tuple[int, int]] = []
         self._n_patterns = 0
+        self._rule: object = None
 
     def stepper(self, engine: Engine, *, keep_samples: bool) -> Stepper:
         """Return what runs culture and engine together."""
@@ -106,9 +112,14 @@ class SimulatedCulture:
         return CultureStepper(engine, self, keep_samples=keep_samples)
 
     def open(self) -> None:
-        """Let the network settle, up to its first sample."""
+        """Let the network settle, up to its first sample; synapses change from then on."""
         while self._next_sample < 0:
             self._make(min(-self._next_sample, 100 * self.info.frame_samples))
+        rule = self.config.plasticity.build(dish_facts(self.config))
+        if rule is not None:
+            from wetloop.culture.plasticity import connect
+
+            self._rule = connect(self.state.plasticity, rule)
 
     def read(self) -> Block:
         """Simulate the next packet."""
@@ -128,8 +139,22 @@ class SimulatedCulture:
         largest = float(np.abs(peak_bits).max(initial=1.0))
         electrodes.core["artefact_samples"] = math.ceil(tau_samples * math.log(2 * max(1.0, largest)))
         self.state = self.state._replace(
-            network=network._replace(recruit=recruit), electrodes=electrodes._replace(artefact_peak=peak_bits)
+            network=network._replace(recruit=recruit),
+            electrodes=electrodes._replace(artefact_peak=peak_bits),
+            plasticity=self.state.plasticity._replace(reach=self._reach(patterns), told=self._told(table)),
         )
+
+    def _reach(self, patterns: list[Pattern]) -> npt.NDArray[np.float32]:
+        """Return what a rule sees of each pattern: electrodes at once and strength in mV, shape (n_patterns, 2)."""
+        rows = [(len(p.channels), effective_mv(self.config.stimulation, p.pulse)) for p in patterns]
+        return np.array(rows or [(0, 0)], np.float32)
+
+    def _told(self, table: PatternTable) -> npt.NDArray[np.float32]:
+        """Return what each pattern tells the oracle by its name; the one hole in the walls, empty for other rules."""
+        if not isinstance(self.config.plasticity, OracleConfig):
+            return np.zeros(0, np.float32)
+        values = {"predictable": 1.0, "random": -1.0}
+        return np.array([values.get(name.split()[0], 0.0) for name, _ in table] or [0.0], np.float32)
 
     def trigger(self, pattern: int, at_sample: int) -> None:
         """Plan a pulse; one whose sample is already simulated is refused."""

@@ -16,7 +16,8 @@ from wetloop.kernels.electrodes import (
     render_samples,
 )
 from wetloop.kernels.jit import inner, kernel
-from wetloop.kernels.network import ZERO, Network, advance_network
+from wetloop.kernels.network import ZERO, Network, fire, send
+from wetloop.kernels.plasticity import Plasticity, learn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,6 +53,7 @@ class CultureState(NamedTuple):
     network: Network
     electrodes: Electrodes
     carry: Carry
+    plasticity: Plasticity
 
 
 @inner
@@ -82,7 +84,9 @@ def step_ms(
     """
     net, e = state.network, state.electrodes
     start_sample = net.core[0].ms * net.core[0].frame_samples
-    n_fired = advance_network(net, pulses, n_pulses)
+    n_fired = fire(net, pulses, n_pulses)
+    learn(state.plasticity, net, pulses, n_pulses, n_fired)
+    send(net, n_fired)
     if samples.shape[1] == 0:
         return detect_spikes(e, net, n_fired, start_sample, spikes, n_spikes)
     lay_waveforms(e, net, n_fired, start_sample)

@@ -34,6 +34,7 @@ TINY = np.float32(1e-20)
 NETWORK = np.dtype(
     [
         ("ms", "<i8"), ("n_excitatory", "<i8"), ("frame_samples", "<i8"), ("n_resting", "<i8"), ("n_spikes", "<i8"),
+        ("n_excitatory_spikes", "<i8"),
         ("seed_mini", "<u8"), ("seed_drift", "<u8"), ("seed_time", "<u8"), ("seed_recruit", "<u8"),
         ("refractory_e_ms", "<i8"), ("refractory_i_ms", "<i8"), ("drift_mv", "<f8"), ("drift_decay", "<f8"),
         ("drift_step_mv", "<f8"), ("membrane_e", "<f4"), ("membrane_i", "<f4"), ("ampa", "<f4"), ("slow", "<f4"),
@@ -98,8 +99,8 @@ def normal(seed: int, counter: int) -> float:
 
 
 @inner
-def advance_network(net: Network, pulses: Records, n_pulses: int) -> int:
-    """Advance by 1 ms under the pulses that fall into it and return how many cells fired."""
+def fire(net: Network, pulses: Records, n_pulses: int) -> int:
+    """Advance all cells by 1 ms under the pulses that fall into it and return how many fired."""
     core = net.core[0]
     drift = core.drift_mv * core.drift_decay + core.drift_step_mv * normal(core.seed_drift, core.ms)
     core.drift_mv = drift
@@ -113,11 +114,17 @@ def advance_network(net: Network, pulses: Records, n_pulses: int) -> int:
         reset(net, net.fired[k])
     for q in range(n_pulses):
         n_fired = recruit_cells(net, pulses[q].sample_index, pulses[q].pattern, n_fired)
+    return n_fired
+
+
+@inner
+def send(net: Network, n_fired: int) -> None:
+    """Send the spikes of the cells that fired to their targets and end the millisecond."""
+    core = net.core[0]
     for k in range(n_fired):
         transmit(net, net.fired[k])
     core.ms += 1
     core.n_spikes += n_fired
-    return n_fired
 
 
 @inner
@@ -231,6 +238,7 @@ def transmit(net: Network, cell: int) -> None:
         lane, drive = 0, state[RESOURCE, cell]
         state[RESOURCE, cell] -= core.depression_share * drive
         state[ADAPTATION, cell] += core.adaptation_mv
+        core.n_excitatory_spikes += 1
     now = (core.ms * n) % size
     for q in range(net.landing.shape[1]):
         at = now + net.landing[cell, q]
