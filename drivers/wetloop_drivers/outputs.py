@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from pydantic import AfterValidator, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from wetloop.core.errors import ConfigError
+from wetloop.core.guard import Pulse
 from wetloop.core.limits import StimLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from wetloop.core.guard import Pulse
+    from wetloop.core.guard import Pattern
     from wetloop.core.types import RigInfo
 
 Outputs: TypeAlias = "Mapping[int, tuple[int, ...]]"
@@ -86,4 +88,40 @@ def beside(rig: RigInfo, outputs: Outputs, latency_ms: float) -> RigInfo:
         immediate=True,
         trigger_latency_ms=latency_ms,
         lead_samples=rig.lead_samples + rig.samples(latency_ms),
+    )
+
+
+class LineConfig(BaseModel):
+    """A digital line, and what the stimulator behind it delivers when it rises: a symmetric pulse, negative first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    bit: int = Field(ge=0, le=31)
+    """Bit of the line in its register, from 0."""
+    electrodes: tuple[int, ...] = Field(min_length=1)
+    """Electrodes that the stimulator's output is wired to, from 0."""
+    amplitude: float = Field(gt=0, allow_inf_nan=False)
+    """Amplitude of each phase that the stimulator is set to, in its unit."""
+    phase_us: float = Field(gt=0, allow_inf_nan=False)
+    """Width of each phase that the stimulator is set to, us."""
+
+    def pulse(self, unit: str) -> Pulse:
+        """Return what is delivered."""
+        return Pulse.balanced(self.amplitude, self.phase_us, unit)
+
+
+def lines_for(pattern: Pattern, lines: Sequence[LineConfig]) -> tuple[int, ...] | None:
+    """Return the bits of the lines that together deliver a pattern, each electrode once; None where none do."""
+    fit = {
+        n: line.electrodes for n, line in enumerate(lines) if same_pulse(line.pulse(pattern.pulse.unit), pattern.pulse)
+    }
+    cover = next(covers(fit, pattern.channels), None)
+    return None if cover is None else tuple(lines[n].bit for n in cover)
+
+
+def same_pulse(one: Pulse, other: Pulse) -> bool:
+    """Return whether two pulses differ by no more than arithmetic does."""
+    fields = ("first_amplitude", "first_us", "second_amplitude", "second_us", "interphase_us")
+    return one.unit == other.unit and all(
+        math.isclose(getattr(one, name), getattr(other, name), rel_tol=1e-6) for name in fields
     )

@@ -61,7 +61,8 @@ class SerialLine:
         """Return what has come, without waiting."""
         try:
             waiting = self._serial.in_waiting
-            return bytes(self._serial.read(waiting)) if waiting else b""
+            kept, self._lines = bytes(self._lines), bytearray()
+            return kept + self._serial.read(waiting) if waiting else kept
         except OSError as error:
             raise self._lost(error) from error
 
@@ -75,14 +76,15 @@ class SerialLine:
         return bytes(answer)
 
     def read_lines(self, is_last: Callable[[str], bool]) -> list[str]:
-        """Wait for lines of text until one that is the last; an empty one is none."""
+        """Wait for lines of text until one that is the last; one without text is none."""
         lines: list[str] = []
         end_s = time.monotonic() + self._timeout_s
         while not (lines and is_last(lines[-1])):
             line, newline, rest = self._lines.partition(b"\n")
             if newline:
                 self._lines = rest
-                lines += [text] if (text := line.decode("ascii", "replace").strip()) else []
+                text = line.decode("ascii", "replace").removesuffix("\r")
+                lines += [text] if text.strip() else []
                 continue
             self._lines += self._read_some(1)
             if time.monotonic() > end_s:

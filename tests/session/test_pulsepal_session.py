@@ -49,10 +49,15 @@ def test_every_pulse_that_the_file_calls_accepted_reached_the_culture(tmp_path, 
 
 
 def test_a_cut_cable_ends_the_session_with_a_whole_file(tmp_path, rig):
-    _, emulator, port = rig
-    emulator.unplug()
-    with pytest.raises(RigError, match="no Pulse Pal answers"):
-        play(tmp_path, port, "duration=3")
+    dish, emulator, port = rig
+    config = parse_config("", "live", [*SETTINGS, f"recording.folder={tmp_path}", port, "duration=60"])
+    with pytest.raises(RigError, match="Pulse Pal at .* is gone"):
+        run_session(config, on_progress=lambda at: emulator.unplug() if at.rig_s > 0 else None, accelerated=False)
+    (file,) = tmp_path.glob("*.nwb")
+    with Recording(file) as recording:
+        assert len(recording.decisions()) > 0
+    assert dish.failure is None
+    assert verify(file).differences == []
 
 
 def test_two_amplitudes_on_one_output_are_refused_before_the_run(tmp_path, rig):
