@@ -174,7 +174,7 @@ class Messages:
     def feed(self, data: bytes) -> list[Message]:
         """Return the messages that are whole now."""
         self._pending += data
-        found = []
+        found: list[Message] = []
         while True:
             start = self._pending.find(START)
             del self._pending[: len(self._pending) if start < 0 else start]

@@ -1,8 +1,11 @@
 """StimJim over its USB serial line: two isolated current outputs, and a stored train of one pulse for each pattern.
 
-The device starts a train when its line has come, says so, and reports the pulses at its end: ``reports`` holds the
-counts. Its converter steps by 0.1017 uA and rounds each phase by itself, so the two phases of a pulse may differ by a
-step: small amplitudes are unbalanced by a large part, which ``max_converter_imbalance`` limits.
+The device starts a train when its line has come, says so, and reports the pulses 2 ms later: ``reports`` holds the
+counts; a train that another one follows sooner is not reported. All run on the device's first engine: a report of the
+second would stretch a pulse of the first. While one output delivers, the other waits, for 0.5 ms at most.
+
+Its converter steps by 0.1017 uA and rounds each phase by itself, so the two phases of a pulse may differ by a step:
+small amplitudes are unbalanced by a large part, which ``max_converter_imbalance`` limits.
 
 Protocol-tested against an emulator written from the firmware's source; not yet hardware-tested.
 """
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
 WHAT = "StimJim"
 MARGIN_US = 1000
 """From the command to the pulse's begin at most, us: the device prints a line in between."""
+PRINT_US = 80
+"""What the device needs between two pulses, us."""
+HELD_NS = 500_000
+"""How long a pulse may be held back by that of the other output; it is not delivered where it would be longer."""
 ANSWER_NS = 500_000_000
 
 
@@ -139,7 +146,7 @@ class StimJim:
         for number, pattern in enumerate(table.patterns):
             _load(line, number, train_of(pattern, self._config.outputs))
         self._starts = tuple(f"T{number}\n".encode("ascii") for number in range(len(table)))
-        self._busy_ns = tuple(round(pattern.pulse.duration_us + MARGIN_US) * 1000 for pattern in table.patterns)
+        self._busy_ns = tuple(round(pattern.pulse.duration_us + PRINT_US) * 1000 for pattern in table.patterns)
 
     def trigger(self, pattern: int, at_sample: int) -> None:
         _ = at_sample
@@ -147,11 +154,11 @@ class StimJim:
         self._hear(line.read_waiting())
         if self._asked and now_ns - self._asked[0] > ANSWER_NS:
             raise line.unanswered("a train was not started")
-        if now_ns < self._free_ns:
+        if self._free_ns - now_ns > HELD_NS:
             raise LatePulseError(f"{WHAT}: the last pulse is still delivered, and would hold this one back")
         line.write(self._starts[pattern])
         self._asked.append(now_ns)
-        self._free_ns = now_ns + self._busy_ns[pattern]
+        self._free_ns = max(now_ns, self._free_ns) + self._busy_ns[pattern]
 
     def silence(self) -> None:
         self._opened().write(b"T-1\nU-1\n")

@@ -67,10 +67,10 @@ def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig):
 
 def test_a_pulse_that_would_be_held_back_is_late(rig):
     _, _, config = rig
-    with ready(config, Pattern(WEAK, (0,))) as stimulator:
+    with ready(config, Pattern(Pulse.balanced(5, 300, "uA"), (0,)), Pattern(WEAK, (1,))) as stimulator:
         stimulator.trigger(0, 0)
         with pytest.raises(LatePulseError, match="still delivered"):
-            stimulator.trigger(0, 0)
+            stimulator.trigger(1, 0)
 
 
 def test_the_port_is_chosen_by_its_answer(rig):
