@@ -25,10 +25,12 @@ def rig_of():
     def build(group, kind):
         settings, dish, emulator = dict(SETTINGS.get(kind, {})), None, None
         if kind in EMULATED:
-            dish, (emulator,) = bench([kind], ["culture.settle_s=0"])
+            ports = [name for name in find("wetloop.emulators", kind).model_fields if name.endswith("_port")]
+            dish, (emulator,) = bench([kind], ["culture.settle_s=0", *(f"{kind}.{name}=0" for name in ports)])
             dishes.append(dish)
             settings |= dish.start([emulator])
-        config = find(group, kind)(**settings)
+        model = find(group, kind)
+        config = model(**{key: value for key, value in settings.items() if key in model.model_fields})
         if group == "wetloop.sources":
             return contract.Rig(config, dish=dish, emulator=emulator)
         return contract.Rig(find("wetloop.sources", "poisson")(), config, dish, emulator)
