@@ -31,9 +31,9 @@ def rig_of(config):
         yield ["--accelerated"]
         return
     dish, emulators = bench(kinds, [f"culture.signal={config.source.signal}", "culture.settle_s=0"])
-    dish.start(emulators)
+    ports = dish.start(emulators).get("ports")
     try:
-        yield []
+        yield ["--set", f"stimulator.ports={list(ports)}"] if ports else []
         assert dish.failure is None
     finally:
         dish.close()

@@ -1,0 +1,139 @@
+"""A Harp device over a real serial line: its lines fire stimulators, and its clock tells when."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from wetloop.core.clock import wait_until
+from wetloop.core.errors import RigError
+from wetloop.core.guard import Pattern, Pulse, StimGuard
+from wetloop.culture.config import PoissonConfig
+from wetloop.emulation import bench
+from wetloop_drivers import harp_wire as wire
+from wetloop_drivers.emulators.harp import OUTPUTS
+from wetloop_drivers.emulators.serial_port import DevicePort
+from wetloop_drivers.harp import HarpConfig
+
+RIG = PoissonConfig().build(1).info
+PULSE = Pulse.balanced(100, 200, "mV")
+LINES = [{"bit": 3, "electrodes": [0], "amplitude": 100, "phase_us": 200}]
+
+
+def table_of(config, *patterns):
+    return StimGuard(config.describe(RIG)).prepare({f"pattern {k}": p for k, p in enumerate(patterns)})
+
+
+@pytest.fixture
+def rig():
+    dish, (emulator,) = bench(["harp"], ["culture.kind=poisson"])
+    yield dish, emulator, HarpConfig(**dish.start([emulator]))
+    dish.close()
+    assert dish.failure is None
+
+
+@contextmanager
+def ready(config, *patterns):
+    """Give a prepared stimulator."""
+    stimulator = config.build(config.describe(RIG))
+    try:
+        stimulator.prepare(table_of(config, *patterns))
+        yield stimulator
+    finally:
+        stimulator.close()
+
+
+@contextmanager
+def behind(config, hear):
+    """Give the configuration of a device that answers so."""
+    port = DevicePort(hear)
+    try:
+        yield config.model_copy(update={"ports": (port.name,)})
+    finally:
+        port.close()
+
+
+def test_lines_rise_and_fall_and_the_device_tells_when(rig):
+    dish, emulator, config = rig
+    with ready(config, Pattern(PULSE, (2,)), Pattern(PULSE, (0, 1))) as stimulator:
+        for pattern in (0, 1, 0):
+            stimulator.trigger(pattern, 0)
+            stimulator.ping()
+        assert wait_until(lambda: len(dish.delivered) == 3, 5.0)
+        deliveries, inputs = list(stimulator.deliveries), list(stimulator.inputs)
+    assert [pulse.pattern.channels for pulse in dish.delivered] == [(2,), (0, 1), (2,)]
+    assert [delivery.mask for delivery in deliveries] == [4, 3, 4]
+    assert all(0 < d.synced_us - d.raised_us <= 100 + wire.TICK_US for d in deliveries)
+    assert [event.state for event in inputs] == [1, 0] * 3
+    times_us = [event.time_us for event in inputs]
+    assert times_us == sorted(times_us)
+    assert wait_until(lambda: emulator.board.registers[wire.OPERATION][0] == 0, 5.0)
+    assert emulator.board.registers[OUTPUTS][0] == 0
+
+
+def test_silence_after_a_trigger_waits_for_its_own_answer(rig):
+    _, emulator, config = rig
+    with ready(config, Pattern(PULSE, (2,))) as stimulator:
+        for _ in range(5):
+            stimulator.trigger(0, 0)
+            stimulator.silence()
+        assert len(stimulator.deliveries) == 5
+        assert emulator.board.registers[OUTPUTS][0] == 0
+
+
+def test_another_kind_of_device_is_refused(rig):
+    _, _, config = rig
+    other = config.model_copy(update={"who_am_i": 1104})
+    with pytest.raises(RigError, match="kind 1216, not 1104"), ready(other, Pattern(PULSE, (0,))):
+        pass
+    with ready(config.model_copy(update={"who_am_i": None}), Pattern(PULSE, (0,))) as stimulator:
+        stimulator.ping()
+
+
+def test_a_register_that_is_not_there_is_told(rig):
+    _, _, config = rig
+    wrong = config.model_copy(update={"clear_register": 99})
+    with pytest.raises(RigError, match="refuses 65535 in register 99"), ready(wrong, Pattern(PULSE, (0,))):
+        pass
+    wrong = config.model_copy(update={"set_register": 98})
+    with ready(wrong, Pattern(PULSE, (0,))) as stimulator:
+        stimulator.trigger(0, 0)
+        with pytest.raises(RigError, match="is set_register 98 the right one"):
+            stimulator.ping()
+
+
+def test_a_line_that_is_not_raised_is_told_at_the_next_trigger(rig):
+    _, emulator, config = rig
+    raises = wire.command(config.set_register, 2, 1)
+    with (
+        behind(config, lambda data: emulator.board.hear(data.removeprefix(raises), 0)) as deaf,
+        ready(deaf, Pattern(PULSE, (0,))) as stimulator,
+        pytest.raises(RigError, match="a line was not raised"),
+    ):
+        wait_until(lambda: stimulator.trigger(0, 0), 5.0)
+
+
+def test_a_cut_cable_is_told_with_its_port(rig):
+    _, emulator, config = rig
+    with ready(config, Pattern(PULSE, (0,))) as stimulator:
+        emulator.unplug()
+        with pytest.raises(RigError, match=f"{config.ports[0]} is gone"):
+            stimulator.trigger(0, 0)
+
+
+@pytest.mark.parametrize("pattern", [Pattern(PULSE, (1,)), Pattern(Pulse.balanced(90, 200, "mV"), (0,))])
+def test_what_no_line_delivers_is_told_with_numbers(pattern):
+    config = HarpConfig(lines=LINES)
+    (told,) = config.misfits(table_of(config, pattern))
+    assert told.endswith("but no lines deliver that: bit 3 -100 / 100 mV, 200 / 200 us on [0]")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"lines": LINES * 2}, "each once"),
+        ({"lines": [LINES[0] | {"bit": 16}]}, "bit 16 is not in a register of 2 bytes"),
+    ],
+)
+def test_impossible_lines_are_refused(settings, told):
+    with pytest.raises(ValueError, match=told):
+        HarpConfig(**settings)
