@@ -28,7 +28,8 @@ def rig_of():
             dish, (emulator,) = bench([kind], ["culture.settle_s=0"])
             dishes.append(dish)
             settings |= dish.start([emulator])
-        config = find(group, kind)(**settings)
+        model = find(group, kind)
+        config = model(**{key: value for key, value in settings.items() if key in model.model_fields})
         if group == "wetloop.sources":
             return contract.Rig(config, dish=dish, emulator=emulator)
         return contract.Rig(find("wetloop.sources", "poisson")(), config, dish, emulator)

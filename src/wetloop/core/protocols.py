@@ -117,7 +117,10 @@ class Emulator(Protocol):
     """A vendor's side of a wire. The dish hands it blocks from one thread; its wires have threads of their own."""
 
     def open(self) -> Mapping[str, Any]:
-        """Listen; return the settings with which the driver of the same kind reaches it (addresses, ports)."""
+        """Listen; return the settings with which the drivers of the same kind reach it (addresses, ports).
+
+        Where a source and a stimulator are two drivers, each takes the settings that it has.
+        """
 
     def deliver(self, block: Block) -> None:
         """Send what the culture did, as the vendor would; must not wait for anybody."""

@@ -87,10 +87,14 @@ class BenchDish:
             self.delivered = [pulse for pulse in self.delivered if pulse.sample_index < self._next_sample]
 
     def start(self, emulators: Sequence[Emulator]) -> Mapping[str, Any]:
-        """Open the emulators and let the culture live; return the settings of all their drivers."""
+        """Open the emulators and let the culture live; return the settings of all their drivers.
+
+        The culture's first packet, for which kernels may have to be compiled, comes before, and is seen by nobody.
+        """
         self._emulators = tuple(emulators)
         settings: dict[str, Any] = {}
         self._culture.open()
+        self._culture.read()
         try:
             for emulator in self._emulators:
                 settings |= emulator.open()
