@@ -162,7 +162,7 @@ def test_the_other_spike_record_is_told_while_reading(started):
     _, _, settings = started("culture.cells=1000")
     source = MaxLabConfig(**known("source", settings) | {"spike_record_bytes": 24}).build(1)
     try:
-        with pytest.raises(RigError, match="set source.spike_record_bytes to 16"):
+        with pytest.raises(RigError, match=r"set source\.spike_record_bytes to 16"):
             open_and_read(source)
     finally:
         source.close()
@@ -199,14 +199,14 @@ def test_samples_come_as_the_culture_gave_them(started, stream):
 
 
 def test_more_than_32_electrodes_are_refused_before_the_run(tmp_path):
-    config = load_config(CONFIG, [f"recording.folder={tmp_path}", "layout.sensory_electrodes=40"])
+    config = load_config(CONFIG, [f"recording.folder={tmp_path}", "layout.sensory_electrodes=40", "feedback={kind: none}"])
     with pytest.raises(GuardError, match="40 electrodes are stimulated, but the chip has 32 units"):
         run_session(config, accelerated=False)
 
 
 def test_a_source_alone_stimulates_nothing(tmp_path):
     config = load_config(CONFIG, [f"recording.folder={tmp_path}", "stimulator={kind: source}"])
-    with pytest.raises(GuardError, match="set stimulator.kind"):
+    with pytest.raises(GuardError, match=r"set stimulator\.kind"):
         run_session(config, accelerated=False)
 
 

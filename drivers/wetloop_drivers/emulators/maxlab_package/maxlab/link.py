@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class Link:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.connect(self._address)
+        weakref.finalize(self, socket.close)
         return socket
 
 
