@@ -26,7 +26,7 @@ MODELS = {"source": MaxLabConfig, "stimulator": MaxLabStimulatorConfig}
 SETUPS = {
     "spikes": [],
     "old records, bad link": ["maxlab.spike_record_bytes=24", "maxlab.corrupt_share=0.001", "maxlab.split_share=0.5"],
-    "maxtwo": ["maxlab.model=maxtwo", "maxlab.well=3", "culture.sampling_frequency_hz=10000"],
+    "maxtwo": ["maxlab.model=maxtwo", "maxlab.well=3"],
 }
 
 
@@ -36,7 +36,7 @@ def started():
     dishes = []
 
     def start(*settings):
-        given = ["culture.settle_s=0", "culture.sampling_frequency_hz=20000", *PORTS, *settings]
+        given = ["culture.settle_s=0", "culture.cells=100", "culture.sampling_frequency_hz=5000", *PORTS, *settings]
         dish, (emulator,) = bench(["maxlab"], given)
         dishes.append(dish)
         return dish, emulator, dish.start([emulator])
@@ -53,7 +53,7 @@ def known(section, settings):
 
 def configured(folder, settings, *overrides):
     """Return the shipped configuration with the emulator's addresses."""
-    given = [f"recording.folder={folder}"]
+    given = [f"recording.folder={folder}", "detection.high_hz=2000"]
     for section in MODELS:
         given += [f"{section}.{key}={json.dumps(value)}" for key, value in known(section, settings).items()]
     return load_config(CONFIG, [*given, *overrides])
@@ -199,7 +199,9 @@ def test_samples_come_as_the_culture_gave_them(started, stream):
 
 
 def test_more_than_32_electrodes_are_refused_before_the_run(tmp_path):
-    config = load_config(CONFIG, [f"recording.folder={tmp_path}", "layout.sensory_electrodes=40", "feedback={kind: none}"])
+    config = load_config(
+        CONFIG, [f"recording.folder={tmp_path}", "layout.sensory_electrodes=40", "feedback={kind: none}"]
+    )
     with pytest.raises(GuardError, match="40 electrodes are stimulated, but the chip has 32 units"):
         run_session(config, accelerated=False)
 
