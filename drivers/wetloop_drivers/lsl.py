@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import RigError
+from wetloop.core.extras import from_extra
 from wetloop.core.layout import grid_probe, probe_at
 from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import SourceConfig
@@ -125,7 +126,7 @@ class LslSource:
         self.strange_rows = self.old_spikes = 0
 
     def open(self) -> None:
-        import pylsl
+        pylsl = from_extra("pylsl", "lsl")
 
         config = self._config
         found = pylsl.resolve_byprop("name", config.stream, 1, FOUND_S)
@@ -179,7 +180,7 @@ class LslSource:
 
     def _pull(self, timeout_s: float) -> tuple[Any, npt.NDArray[np.float64]]:
         """Return rows, and when they were on this computer's clock, s after the origin."""
-        from pylsl.util import LostError
+        lost = from_extra("pylsl.util", "lsl").LostError
 
         try:
             rows, stamps_s = self._inlet.pull_chunk(timeout_s, max_samples=1 << 16)
@@ -187,7 +188,7 @@ class LslSource:
                 self._heard_s = _now_s()
             if _now_s() - self._corrected_s > AGAIN_S:
                 self._correct()
-        except (LostError, TimeoutError) as error:
+        except (lost, TimeoutError) as error:
             raise RigError(
                 f"the LSL stream {self._config.stream!r} was lost: look at its sender (samples: or set "
                 "source.reconnect.policy to reconnect)"
@@ -251,7 +252,7 @@ class LslSource:
 
 
 def _now_s() -> float:
-    import pylsl
+    pylsl = from_extra("pylsl", "lsl")
 
     return float(pylsl.local_clock())
 

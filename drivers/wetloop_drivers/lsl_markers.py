@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from wetloop.core.errors import RigError
+from wetloop.core.extras import from_extra
 from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import StimulatorConfig
 
@@ -68,7 +69,7 @@ class LslMarkers:
         self._outlet: Any = None
 
     def prepare(self, table: PatternTable) -> None:
-        import pylsl
+        pylsl = from_extra("pylsl", "lsl")
 
         from wetloop_drivers.lsl_wire import pack_table
 

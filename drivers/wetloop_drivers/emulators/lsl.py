@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from wetloop.core.errors import RigError
+from wetloop.core.extras import from_extra
 from wetloop.core.layout import positions_um
 from wetloop.core.plugin import EmulatorConfig
 from wetloop.core.types import Signal
@@ -49,7 +50,7 @@ class LslEmulator:
         self._device: threading.Thread | None = None
 
     def open(self) -> Mapping[str, Any]:
-        import pylsl
+        pylsl = from_extra("pylsl", "lsl")
 
         info, has_spikes = self._dish.info, self._dish.info.signal is Signal.SPIKES
         n_channels, rate_hz = (2, pylsl.IRREGULAR_RATE) if has_spikes else (info.n_channels, info.sampling_frequency)
@@ -68,7 +69,7 @@ class LslEmulator:
         }  # fmt: skip
 
     def deliver(self, block: Block) -> None:
-        import pylsl
+        pylsl = from_extra("pylsl", "lsl")
 
         rate_hz, end = self._dish.info.sampling_frequency, block.start_sample + block.n_samples
         with self._sending:
@@ -99,12 +100,11 @@ class LslEmulator:
 
     def _listen(self) -> None:
         """Be the device: find a stream of pulses and deliver them, again and again."""
-        import pylsl
-        from pylsl.util import LostError
+        pylsl = from_extra("pylsl", "lsl")
 
         while not self._ended.is_set():
             for found in pylsl.resolve_byprop("name", self._config.markers, 1, LOOK_S):
-                with suppress(LostError, TimeoutError, RigError):
+                with suppress(pylsl.util.LostError, TimeoutError, RigError):
                     self._follow(pylsl.StreamInlet(found, max_buflen=1, recover=False))
 
     def _follow(self, inlet: Any) -> None:

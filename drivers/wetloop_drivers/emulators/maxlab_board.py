@@ -21,6 +21,8 @@ STEP_MV = 2.9
 MID, TOP = 512, 1023
 N_UNITS, N_CONVERTERS = 32, 3
 SAMPLE_US = 50.0
+FIRST = ("system_initialize", "system_set_activated_wells")
+"""What may come before the system is initialised."""
 
 
 class _RefusedError(Exception):
@@ -87,7 +89,7 @@ class Board:
         act = self._commands().get(name)
         if act is None:
             raise _RefusedError(f"{name} is no command")
-        if name != "system_initialize" and not self._is_ready:
+        if name not in FIRST and not self._is_ready:
             raise _RefusedError(f"{name} before system_initialize")
         return act(words, body)
 

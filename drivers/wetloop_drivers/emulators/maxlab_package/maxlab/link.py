@@ -45,7 +45,7 @@ class Link:
             raise RuntimeError(f"the server at {self._address} does not answer ({error})") from error
 
     def _connected(self) -> zmq.Socket[bytes]:
-        socket = zmq.Context.instance().socket(zmq.REQ)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         for option in (zmq.RCVTIMEO, zmq.SNDTIMEO):
             socket.setsockopt(option, TIMEOUT_MS)
         socket.setsockopt(zmq.LINGER, 0)
