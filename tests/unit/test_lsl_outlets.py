@@ -59,6 +59,7 @@ def test_spikes_pulses_and_decisions_come_with_the_times_of_their_samples(record
     end = int(blocks["start_sample"][0] + blocks["n_samples"][0])
     blocks["arrival_ns"] = now_ns
     outlets.push(Batch(0, end, **tables | {"blocks": blocks}))
+    now_host_ns()
     offset_s = pylsl.local_clock() - now_host_ns() / 1e9
     for name, columns in STREAMS.items():
         rows, stamps_s = pulled(inlets[name], len(tables[name]))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PERIOD_S = 0.02
 BUFFER_S = 10
+READINGS = 5
 
 
 class Columns(NamedTuple):
@@ -74,7 +75,7 @@ class SessionOutlets:
         self._pylsl = from_extra("pylsl", "lsl")
         self._clock = RigClock(facts.sampling_frequency, facts.info.latency_ms)
         self._estimate: Estimate | None = None
-        self._offset_s = float(self._pylsl.local_clock()) - now_host_ns() / 1e9
+        self._offset_s = self._measured_offset_s()
         self._outlets = {name: self._outlet(f"{prefix}-{name}", columns) for name, columns in STREAMS.items()}
 
     def push(self, batch: Batch) -> None:
@@ -91,6 +92,14 @@ class SessionOutlets:
             columns = STREAMS[name]
             for row, sample in zip(_rows(records, columns.fields), records[columns.stamped].tolist(), strict=True):
                 self._outlets[name].push_sample(row, self._lsl_s(self._estimate, sample))
+
+    def _measured_offset_s(self) -> float:
+        """Return LSL's clock over the host's, s, of the quickest of some readings: the first one loads a kernel."""
+        readings = []
+        for _ in range(READINGS):
+            before_ns, lsl_s, after_ns = now_host_ns(), float(self._pylsl.local_clock()), now_host_ns()
+            readings.append((after_ns - before_ns, lsl_s - (before_ns + after_ns) / 2e9))
+        return min(readings)[1]
 
     def _lsl_s(self, estimate: Estimate, sample: int) -> float:
         return estimate.host_at(sample) / 1e9 + self._offset_s
