@@ -230,7 +230,7 @@ class MaxLabSource:
         if self._subscription is None or self._assembler is None:
             raise RigError("the source is not open")
         try:
-            messages = self._subscription.receive(self.info.packet_samples, timeout_s)
+            messages = self._subscription.receive(self._assembler.wanted, timeout_s)
         except ConnectionError:
             self._lose_connection()
             return

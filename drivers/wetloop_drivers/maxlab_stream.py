@@ -125,6 +125,11 @@ class Assembler:
         self._candidate, self._n_old = -2, 0
         self.strange_frames = self.strange_spikes = 0
 
+    @property
+    def wanted(self) -> int:
+        """Frames up to the end of the packet, on a grid of whole packets."""
+        return self._packet - (self._next or 0) % self._packet
+
     def take(self, messages: Sequence[Sequence[bytes]]) -> list[Block]:
         """Take in messages; return the blocks that they make.
 

@@ -127,7 +127,9 @@ def test_the_other_layout_is_recognised_and_never_taken(sent, expected):
 def test_frames_become_blocks_of_at_most_a_packet():
     parts = assembler(packet_ms=0.5)
     assert spans(parts.take(frames(range(100, 125)))) == [(101, 10), (111, 10), (121, 4)]
+    assert parts.wanted == 5
     assert spans(parts.take(frames(range(125, 130)))) == [(125, 5)]
+    assert parts.wanted == 10
 
 
 def test_a_gap_shows_and_costs_one_frame_more():

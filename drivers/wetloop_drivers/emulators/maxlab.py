@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import platformdirs
 import zmq
 from pydantic import Field
 
@@ -63,7 +64,8 @@ class MaxLabEmulatorConfig(EmulatorConfig):
     command_port: int = Field(COMMAND_PORT, ge=0, le=65535)
     """Of what the stand-in for the vendor's package talks to."""
     folder: str | None = None
-    """Where the stand-in and the configuration are put; by default a temporary folder."""
+    """Where the stand-in and the configuration are put; by default emulated-maxlab in the user's cache, or a temporary
+    folder where command_port is 0."""
     model: Literal["maxone", "maxtwo"] = "maxone"
     """The rig; of a maxtwo another well's spikes come too."""
     well: int = Field(0, ge=0, le=5)
@@ -164,15 +166,21 @@ class MaxLabEmulator:
 
     def _put_folder(self, address: str) -> Path:
         """Put the stand-in, bound to this server, and the chip's configuration into the folder."""
-        if self._config.folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="maxlab-")
-        folder = Path(self._temporary.name if self._temporary else str(self._config.folder)).expanduser().absolute()
+        folder = self._folder().expanduser().absolute()
         package = Path(__file__).parent / "maxlab_package" / "maxlab"
         unwanted = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package, folder / "maxlab", dirs_exist_ok=True, ignore=unwanted)
         (folder / "maxlab" / "address.txt").write_text(address)
         (folder / "array.cfg").write_text(pack_routing(self._routing))
         return folder
+
+    def _folder(self) -> Path:
+        if self._config.folder is not None:
+            return Path(self._config.folder)
+        if self._config.command_port:
+            return Path(platformdirs.user_cache_dir("wetloop")) / "emulated-maxlab"
+        self._temporary = tempfile.TemporaryDirectory(prefix="maxlab-")
+        return Path(self._temporary.name)
 
     def _bound(self, kind: int, port: int) -> tuple[zmq.Socket[bytes], int]:
         socket = self._context.socket(kind)
