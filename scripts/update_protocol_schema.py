@@ -1,10 +1,12 @@
-"""Writes the JSON schema of the control protocol beside its models; a test tells when that is due."""
+"""Writes the JSON schemas of all messages beside their models; a test tells when that is due."""
 
 import json
 from pathlib import Path
 
-from wetloop.server import protocol
+from wetloop.net import messages
+from wetloop.server import protocol, topics
 
-path = Path(protocol.__file__).with_name("protocol.schema.json")
-path.write_text(json.dumps(protocol.schema(), indent=2) + "\n")
-print(path)
+for module, name in ((protocol, "protocol"), (topics, "telemetry"), (messages, "remote")):
+    path = Path(module.__file__).with_name(f"{name}.schema.json")
+    path.write_text(json.dumps(module.schema(), indent=2) + "\n")
+    print(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -126,19 +127,28 @@ def _require_events(config: SessionConfig) -> None:
 
 
 def players(setting: Setting, env: AnyEnv | None = None) -> Players:
-    """Build task, encoder, decoder and feedback rule; by default with a task that is never late."""
+    """Build task, encoder, decoder and feedback rule; by default with a task that is never late.
+
+    Where one of them cannot be built, the task is ended.
+    """
     from wetloop.coding.codes import facts_of, refuse_crowding
     from wetloop.tasks.runner import TaskRunner
 
     config = setting.played
-    task = TaskRunner(env or config.task.build(config.decision_ms), config.seed, scores=config.decoder.gives_scores())
-    context = BuildContext(
-        setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
-        task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,
-    )  # fmt: skip
-    encoder = config.encoder.build(context)
-    refuse_crowding(config.feedback.most_in_a_second(setting.layout, setting.info), facts_of(encoder), setting.limits)
-    return Players(task, encoder, config.decoder.build(context), config.feedback.build(context))
+    with ExitStack() as stack:
+        env = env or config.task.build(config.decision_ms)
+        stack.callback(env.close)
+        task = TaskRunner(env, config.seed, scores=config.decoder.gives_scores())
+        context = BuildContext(
+            setting.info, setting.layout, setting.table, setting.plan.decision, config.seed,
+            task.action_names, task.observation_names, task.frame_shape, setting.limits, setting.plan.ahead,
+        )  # fmt: skip
+        encoder = config.encoder.build(context)
+        answers = config.feedback.most_in_a_second(setting.layout, setting.info)
+        refuse_crowding(answers, facts_of(encoder), setting.limits)
+        made = Players(task, encoder, config.decoder.build(context), config.feedback.build(context))
+        stack.pop_all()
+        return made
 
 
 def reflex_code(function: str | None) -> ReflexCode | None:

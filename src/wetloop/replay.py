@@ -25,15 +25,15 @@ from wetloop.recording.comparison import Comparison, Part, Rows, section_of
 from wetloop.recording.reader import Recording
 from wetloop.recording.tally import Tally
 from wetloop.recording.windows import batches
+from wetloop.replay_players import replay_players, retold_task
 from wetloop.replay_show import PartLog, PartPace, teller
 from wetloop.session import Session
-from wetloop.tasks.isolation import replayed_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from wetloop.assembly import Players, Setting
+    from wetloop.assembly import Setting
     from wetloop.config import SessionConfig
     from wetloop.core.types import Records
     from wetloop.recording.comparison import Section
@@ -51,7 +51,8 @@ KNOWN_MODULES = {"ale_py"}
 class VerifyReport:
     """Whether a replay agreed: how much was compared, whether detection was run again, and what differed.
 
-    Compared was what lies from ``from_s`` to ``to_s`` on the rig's clock; replayed was everything from
+    ``task_rerun`` is False where the task was a program elsewhere, whose answers were taken from the file. Compared was
+    what lies from ``from_s`` to ``to_s`` on the rig's clock; replayed was everything from
     ``replayed_from_s`` on, and ``differences_before`` rows before the part differed.
     """
 
@@ -63,6 +64,7 @@ class VerifyReport:
     pulses: int
     spikes: int
     detection_rerun: bool
+    task_rerun: bool
     seconds_rig: float
     seconds_wall: float
     differences_before: int
@@ -103,6 +105,8 @@ def verify(
 ) -> VerifyReport:
     """Run detection (where samples were recorded), decoder, task, encoder and feedback again and compare every result.
 
+    A task that was a program elsewhere is not run again: its answers are taken from the file.
+
     Parameters
     ----------
     path
@@ -130,6 +134,7 @@ def verify(
             pulses=comparison.pulses.n_compared,
             spikes=comparison.spikes.n_compared,
             detection_rerun=recording.samples is not None,
+            task_rerun=replayed.task_rerun,
             seconds_rig=(section.stop_sample - section.start_sample) / rate,
             seconds_wall=time.monotonic() - begun,
             differences_before=comparison.differences_before,
@@ -141,7 +146,7 @@ def play(path: Path, part: Part, show: Show, *, trusted: bool = False) -> PlayRe
     """Replay a part at a pace, for the eye; return what happened in it."""
     begun = time.monotonic()
     with Recording(path, trusted=trusted) as recording:
-        section, _, tally, differences = _replayed(recording, part, show, None)
+        section, _, tally, differences, _ = _replayed(recording, part, show, None)
         rate, lengths = recording.info.sampling_frequency, tally.rally_lengths
         return PlayReport(
             from_s=section.start_sample / rate,
@@ -162,6 +167,7 @@ class _Replayed(NamedTuple):
     comparison: Comparison
     tally: Tally
     differences: list[str]
+    task_rerun: bool
 
 
 def _replayed(
@@ -178,13 +184,14 @@ def _replayed(
     rig = Rig(engine, blocks, setting.table, setting.plan, pace)
     comparison = Comparison(rows, section, recording, engine, on_progress)
     tally = Tally(comparison, teller(section, rate, show))
-    with _players(setting, rows.decisions) as players, rig:
+    retold = retold_task(setting, recording, rows.decisions)
+    with replay_players(setting, rows.decisions, retold) as players, rig:
         Session(rig, players, PartLog(section.start_sample, comparison, tally)).run(
             section.decisions.stop, threading.Event()
         )
         if section.blocks.stop == len(rows.blocks):
             blocks.finish()
-    return _Replayed(section, comparison, tally, comparison.finish())
+    return _Replayed(section, comparison, tally, comparison.finish(), retold is None)
 
 
 def _setting(recording: Recording) -> Setting:
@@ -218,14 +225,8 @@ def play_again(recording: Recording) -> Iterator[TaskRunner]:
     """
     setting = _setting(recording)
     decisions = recording.decisions()
-    with _players(setting, decisions) as players:
+    with replay_players(setting, decisions, retold_task(setting, recording, decisions)) as players:
         yield from _stepped_again(players.task, decisions, recording.path)
-
-
-def _players(setting: Setting, decisions: Records) -> Players:
-    """Return the players of a replay, whose task is late where the recorded one was."""
-    answers = decisions["answer"][decisions["playing"] == 1].tolist()
-    return assembly.players(setting, replayed_task(setting.played.task, setting.config.decision_ms, answers))
 
 
 def _stepped_again(task: TaskRunner, decisions: Records, path: Path) -> Iterator[TaskRunner]:
@@ -264,8 +265,9 @@ def compare(path: Path, config: SessionConfig, *, trusted: bool = False) -> Comp
     """Decode the recorded spikes with the decoder, layout and seed of ``config``; only decisions in play count."""
     with Recording(path, trusted=trusted) as recording:
         setting = assembly.setting_on(recording.info, config)
-        with assembly.players(setting) as players:
-            decoder, decisions = players.decoder, recording.decisions()
+        decisions = recording.decisions()
+        with assembly.players(setting, retold_task(setting, recording, decisions)) as players:
+            decoder = players.decoder
         actions = np.empty_like(decisions["action"])
         for k, batch in enumerate(batches(recording.spikes(), decisions)):
             actions[k] = decoder.decode(batch, held=not decisions["playing"][k])

@@ -34,7 +34,7 @@ class Session:
         self.encoder, self.feedback = players.encoder, players.feedback
 
     def run(self, n_decisions: int, stop: threading.Event) -> None:
-        """Play until the decisions are made, ``stop`` is set, the source ends or the guard trips."""
+        """Play until the decisions are made, ``stop`` is set or the source ends."""
         for tick in self.rig.ticks(n_decisions, stop):
             if self.rig.holding:
                 self.task.hold(tick.stop_sample + 1)
@@ -66,8 +66,9 @@ class Summary:
     """What a session was; durations in s, pulses counted by kind and fate.
 
     ``episodes`` counts those that ended, ``reward`` is the sum of all; rallies are told of tasks that report hits.
-    ``task`` counts the answers of a task in its own process that came late or never; ``transitions`` tells in real time
-    when the session ran and paused, and who wanted that why.
+    ``task`` counts the answers of a task in its own process that came late or never; ``transitions`` tells when the
+    session ran, paused and tripped, and who wanted that why; ``alarms`` what the watchdogs saw, ``alarms_left_out`` how
+    many more there were.
     """
 
     condition: str
@@ -96,6 +97,8 @@ class Summary:
     file: str
     recording_shortfall: str = ""
     transitions: list[dict[str, Any]] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    alarms_left_out: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
@@ -138,7 +141,7 @@ def run_session(
     task = own_task(setting.played.task, config.decision_ms, real_time=not accelerated)
     with assembly.players(setting, task) as players:
         if accelerated:
-            stage = stages.stepped_stage(setting, source, players.task)
+            stage = stages.stepped_stage(setting, source, players.task, stop)
         else:
             stage = stages.live_stage(setting, players.task, stop)
         if on_stage is not None:
@@ -154,8 +157,7 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:
-        if stage.steering is not None:
-            stage.steering.close(ended, tally.stop_sample)
+        stage.care.brake.close(ended, tally.stop_sample)
         summary = _summary(performance, tally, ended, time.monotonic() - begun)
         stage.log.finish(summary.to_dict())
         return summary
@@ -166,7 +168,9 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
         with stage.rig:
             Session(stage.rig, players, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
         return finish(_ending(performance, tally, stop))
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Exception):
+            stage.care.alarms.failed(f"{type(error).__name__}: {error}")
         with contextlib.suppress(WetloopError, OSError):
             finish("failed")
         raise
@@ -190,9 +194,9 @@ def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) 
 
 def _ending(performance: Performance, tally: Tally, stop: threading.Event) -> str:
     config, stage = performance.setting.config, performance.stage
-    if stage.engine.guard_state == "tripped":
+    if stage.care.brake.tripped:
         return "tripped"
-    if stage.steering is not None and stage.steering.stopped:
+    if stage.care.brake.stopped:
         return "stopped"
     if tally.decisions >= round(config.duration * 1000 / config.decision_ms):
         return "completed"
@@ -229,10 +233,12 @@ def _summary(performance: Performance, tally: Tally, ended: str, wall_s: float) 
         task=players.task.answers,
         lost_samples=engine.lost_samples,
         dropped=engine.dropped | stage.log.dropped,
-        guard_state=engine.guard_state,
+        guard_state="tripped" if stage.care.brake.tripped else engine.guard_state,
         decoder_fitted=setting.played.decoder.fitted(),
         real_time=facts,
         file=str(stage.log.path),
         recording_shortfall=stage.log.shortfall,
-        transitions=[] if stage.steering is None else stage.steering.to_list(),
+        transitions=stage.care.brake.transitions.to_list(),
+        alarms=stage.care.alarms.to_list(),
+        alarms_left_out=stage.care.alarms.left_out,
     )

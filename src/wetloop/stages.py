@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+import threading
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop import __version__
 from wetloop.assembly import engine_of, engine_parts
@@ -17,15 +18,18 @@ from wetloop.core.errors import ConfigError
 from wetloop.core.protocols import Stimulator
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from wetloop.assembly import Setting
     from wetloop.config import SessionConfig
     from wetloop.config.models import RecordingConfig
     from wetloop.core.protocols import Source
+    from wetloop.engine.alarms import Alarms
+    from wetloop.engine.arena import Arena
+    from wetloop.engine.brake import Brake
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
+    from wetloop.engine.notify import Notifier
     from wetloop.engine.rig import Rig
     from wetloop.engine.steering import Steering
     from wetloop.kernels.rings import Ring
@@ -41,7 +45,8 @@ class Stage:
     """Where a session plays: the rig, the engine behind it, and who takes notes.
 
     ``facts`` tells what real time needed and got; ``close`` ends what was started. A real-time session has shared
-    memory of this ``name``, for observers, and ``steering``, for people.
+    memory of this ``name``, for observers, and ``steering``, for people. What watchdogs and people have done stands in
+    ``care``.
     """
 
     rig: Rig
@@ -49,16 +54,45 @@ class Stage:
     log: Log
     facts: Callable[[], dict[str, Any]]
     close: Callable[[], None]
+    care: Care
     name: str = ""
     shared: Shared | None = None
     steering: Steering | None = None
 
 
-def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
+class Care(NamedTuple):
+    """Who looks after a session: what acts on it, what raises alarms, and what tells others."""
+
+    brake: Brake
+    alarms: Alarms
+    notifier: Notifier
+
+
+def _care(setting: Setting, engine: EnginePort, stop: threading.Event, path: Path, shared: Shared | None) -> Care:
+    from wetloop.engine.alarms import Alarms
+    from wetloop.engine.brake import Brake
+    from wetloop.engine.notify import Notifier
+    from wetloop.engine.transitions import Transitions, host_time
+
+    config = setting.config
+    about = {"rig": config.rig.name or setting.info.name, "culture_id": config.subject.culture_id, "file": str(path)}
+    notifier = Notifier(config.watch.notify, about)
+
+    def tell(who: str, why: str) -> None:
+        notifier.tell("tripped", {"at": host_time(), "who": who, "why": why})
+
+    ends = config.guard.after_trip == "end"
+    brake = Brake(engine, Transitions(shared), stop, end_on_trip=ends, tell=tell)
+    return Care(brake, Alarms(brake, notifier), notifier)
+
+
+def stepped_stage(setting: Setting, source: Source, task: TaskRunner, stop: threading.Event | None = None) -> Stage:
     """Build a stage in this process, where rig and engine advance together as fast as they go."""
     from wetloop.engine.live import FRAMES_HELD
     from wetloop.engine.rig import Devices, Rig
+    from wetloop.engine.watchdogs import EngineView, Watch, watchdogs
     from wetloop.kernels.rings import RECORDER, new_ring
+    from wetloop.recording.health import DiskWatch
     from wetloop.recording.log import ROWS, DecisionRows, RecordingLog
     from wetloop.recording.writer import Writer
 
@@ -67,14 +101,17 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner) -> Stage:
     stimulator = _stimulator(setting, source)
     engine, recording, header = engine_of(setting), setting.config.recording, header_of(setting, task)
     hardware = Devices(engine, source, stimulator, keep_samples=recording.raw_samples)
-    rig = Rig(engine, hardware, setting.table, setting.plan, Unpaced())
     path = recording_path(setting.config)
     writer = Writer(path, header, **_how(recording))
+    care = _care(setting, engine, stop or threading.Event(), path, None)
+    dogs = [*watchdogs(setting.config.watch), DiskWatch(lambda: writer.space_mb)]
+    watch = Watch(dogs, care.alarms, care.brake, EngineView(engine, setting.info), Unpaced())
+    rig = Rig(engine, hardware, setting.table, setting.plan, watch)
     decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
     frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
     rows = DecisionRows(decisions, header.event_names, setting.info.sampling_frequency)
     log = RecordingLog(writer, rows, frames, rig)
-    return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, lambda: None)
+    return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, care.notifier.close, care)
 
 
 def _stimulator(setting: Setting, source: Source) -> Stimulator:
@@ -88,31 +125,21 @@ def _stimulator(setting: Setting, source: Source) -> Stimulator:
 
 def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Stage:
     """Build a stage of several processes, where the rig keeps the time."""
-    from wetloop.engine.arena import Arena
     from wetloop.engine.crew import Crew
     from wetloop.engine.engine import EnginePort
-    from wetloop.engine.live import READERS, Shared, shared_spec
+    from wetloop.engine.live import Shared
     from wetloop.engine.overrun import Overruns
     from wetloop.engine.remote import LiveHardware, LivePace, live_facts
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import Device, run_engine, run_source, run_stimulator
     from wetloop.engine.steering import Steering
-    from wetloop.kernels.rings import prepare
-    from wetloop.recording.health import RecorderWatch
-    from wetloop.recording.notice import NOTICE, notice
+    from wetloop.engine.watchdogs import EngineView, LostSource, Watch, watchdogs
+    from wetloop.recording.health import DiskWatch, Recorder, RecorderWatch
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
-    config, header, path = (
-        setting.config,
-        replace(header_of(setting, task), follows_clock=True),
-        recording_path(setting.config),
-    )
-    told = notice(header, path)
-    spec = shared_spec(setting.info, header.decision_dtype, header.frame_dtype)
-    arena = Arena.create(header.identifier, {**spec, NOTICE: ("u1", (len(told),))})
-    for ring, readers in READERS.items():
-        prepare(arena.ring(ring), *readers)
-    arena.arrays[NOTICE].data[:] = told
+    header = replace(header_of(setting, task), follows_clock=True)
+    config, path = setting.config, recording_path(setting.config)
+    arena = _arena(setting, header, path)
     shared, name, recording = Shared.of(arena), arena.name, config.recording
     own = setting.has_own_stimulator
     device = None if own else Device(setting.played.stimulator, setting.info, setting.table)
@@ -127,20 +154,41 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     )
     engine = EnginePort(shared.records, shared.rings, shared.operator)
     rate = setting.info.sampling_frequency
-    pace = Overruns(config.overrun, engine, rate, LivePace(shared.control, rate))
-    steering = Steering(shared, engine, stop, pace)
-    rig = Rig(engine, LiveHardware(arena, crew), setting.table, setting.plan, steering)
-    watch = RecorderWatch(shared, crew, path, rate, recording)
-    log = _with_camera(RemoteLog(shared.decisions, header.event_names, rate, watch), setting, task, shared.frames)
+    care = _care(setting, engine, stop, path, shared)
+    brake, alarms, _ = care
+    steering = Steering(shared, brake, Overruns(config.overrun, brake, rate, LivePace(shared.control, rate)))
+    lost = LostSource(config.watch.lost, alarms, brake, steering.heed)
+    recorder = RecorderWatch(Recorder(shared, crew, alarms), path, rate, recording)
+    dogs = [lost, *watchdogs(config.watch), DiskWatch(recorder.disk_mb)]
+    watch = Watch(dogs, alarms, brake, EngineView(engine, setting.info), steering)
+    rig = Rig(engine, LiveHardware(arena, crew, lost), setting.table, setting.plan, watch)
+    log = _with_camera(RemoteLog(shared.decisions, header.event_names, rate, recorder), setting, task, shared.frames)
 
     def close() -> None:
         crew.join()
         arena.close()
+        care.notifier.close()
 
     def facts() -> dict[str, Any]:
-        return live_facts(shared, crew) | {"recorder": watch.facts()}
+        return live_facts(shared, crew) | {"recorder": recorder.facts()}
 
-    return Stage(rig, engine, log, facts, close, name, shared, steering)
+    return Stage(rig, engine, log, facts, close, care, name, shared, steering)
+
+
+def _arena(setting: Setting, header: Header, path: Path) -> Arena:
+    """Return the shared memory of a real-time session, with empty rings and the notice for observers."""
+    from wetloop.engine.arena import Arena
+    from wetloop.engine.live import READERS, shared_spec
+    from wetloop.kernels.rings import prepare
+    from wetloop.recording.notice import NOTICE, notice
+
+    told = notice(header, path)
+    spec = shared_spec(setting.info, header.decision_dtype, header.frame_dtype)
+    arena = Arena.create(header.identifier, {**spec, NOTICE: ("u1", (len(told),))})
+    for ring, readers in READERS.items():
+        prepare(arena.ring(ring), *readers)
+    arena.arrays[NOTICE].data[:] = told
+    return arena
 
 
 def _how(recording: RecordingConfig) -> dict[str, Any]:

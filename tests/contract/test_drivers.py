@@ -25,7 +25,9 @@ def rig_of():
     def build(group, kind):
         settings, dish, emulator = dict(SETTINGS.get(kind, {})), None, None
         if kind in EMULATED:
-            dish, (emulator,) = bench([kind], ["culture.settle_s=0"])
+            fields = find("wetloop.emulators", kind).model_fields
+            ports = [name for name in fields if name.endswith("_port") and not name.endswith("_per_port")]
+            dish, (emulator,) = bench([kind], ["culture.settle_s=0", *(f"{kind}.{name}=0" for name in ports)])
             dishes.append(dish)
             settings |= dish.start([emulator])
         model = find(group, kind)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import Shared, now_host_ns, wait_position
+from wetloop.engine.live import Shared, now_host_ns
+from wetloop.engine.waits import wait_position
 from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.replay import verify
@@ -72,6 +73,7 @@ def test_a_session_may_go_on_without_a_recorder_that_hangs(start):
     summary = json.loads(out)
     assert summary["ended"] == "interrupted"
     assert summary["real_time"]["recorder"]["longest_silence_s"] > 1
+    assert [(row["watch"], row["unit"]) for row in summary["alarms"]] == [("recorder", "s of silence")]
     assert summary["dropped"]["spikes"] == 0
     check_recovered(session)
 

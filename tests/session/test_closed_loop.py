@@ -127,7 +127,7 @@ def test_a_session_that_fails_leaves_a_readable_file(play, tmp_path):
         assert len(recording.decisions()) >= 300
 
 
-def test_a_guard_that_trips_ends_the_session(play):
+def test_a_guard_trips_when_it_refuses_too_much(play):
     summary = play("duration=2min", "guard.limits.min_interval_ms=20", "guard.trip_refused_per_s=3")
     assert summary.ended == "tripped"
     assert summary.pulses["predictable"]["refused_interval"] >= 3

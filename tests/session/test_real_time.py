@@ -11,7 +11,8 @@ import pytest
 
 from wetloop.config import load_config, parse_config
 from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import Shared, now_host_ns, wait_position
+from wetloop.engine.live import Shared, now_host_ns
+from wetloop.engine.waits import wait_position
 from wetloop.kernels.records import DELIVERED, LATE, LEASE_EXPIRED, NOT_RUNNING
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
@@ -173,6 +174,8 @@ def test_overruns_pause_or_trip(tmp_path, policy):
     _, pulses, _ = rows_of(summary.file)
     assert NOT_RUNNING in pulses["fate"] or policy == "trip"
     assert summary.ended == ("tripped" if policy == "trip" else "completed")
+    assert summary.decisions == 200
+    assert summary.transitions[1]["who"] == "overrun"
     assert verify(Path(summary.file)).agrees
 
 
@@ -190,6 +193,43 @@ def test_a_stalled_source_catches_up_and_loses_nothing(start):
     assert (np.diff(decisions["stop_sample"]) == 250).all()
     assert np.diff(blocks["arrival_ns"]).max() > 250_000_000
     assert verify(session.file).agrees
+
+
+@pytest.mark.parametrize("policy", ["pause", "stop"])
+def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
+    session = start("watch.lost.patience_s=0.3", f"watch.lost.policy={policy}")
+    session.signal("source", signal.SIGSTOP)
+    if policy == "stop":
+        session.outlive("engine")
+        session.signal("source", signal.SIGCONT)
+        _, err = session.process.communicate(timeout=120)
+        assert session.process.returncode == 3
+        assert "the rig delivered nothing for 0.3 s after sample" in err
+        with Recording(session.file) as recording:
+            summary = recording.summary
+        assert [(row["watch"], row["state"]) for row in summary["alarms"]] == [("lost", "raised")]
+        return
+    signal_later(session, 1.0)
+    wait_samples(2.5)
+    code, out, _ = session.end()
+    summary = json.loads(out)
+    assert (code, summary["lost_samples"]) == (130, 0)
+    states = ["running", "paused", "running", "disarmed"]
+    assert [row["state"] for row in summary["transitions"]] == states
+    assert [(row["watch"], row["state"]) for row in summary["alarms"]] == [("lost", "raised"), ("lost", "over")]
+    assert verify(session.file).agrees
+
+
+def test_a_session_whose_rig_is_lost_can_be_ended(start):
+    session = start("watch.lost.patience_s=0.1", "watch.lost.policy=continue")
+    session.signal("source", signal.SIGSTOP)
+    control = control_of()
+    wait_position(control, 2**62, now_host_ns() + 500_000_000)
+    session.process.send_signal(signal.SIGINT)
+    session.outlive("engine")
+    session.signal("source", signal.SIGCONT)
+    out, _ = session.process.communicate(timeout=120)
+    assert json.loads(out)["ended"] == "interrupted"
 
 
 def signal_later(session, seconds):

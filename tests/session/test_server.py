@@ -15,9 +15,9 @@ import zmq
 from wetloop.core.errors import ServerError
 from wetloop.engine.emergency import stop_now
 from wetloop.kernels.records import DELIVERED
+from wetloop.net.keys import new_keys
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
-from wetloop.server.keys import new_keys
 from wetloop.server.protocol import MAX_BYTES
 
 _spec = importlib.util.spec_from_file_location("served_rig", Path(__file__).with_name("served_rig.py"))
@@ -113,9 +113,35 @@ def test_a_session_that_dies_disarms_and_the_queue_waits_until_somebody_arms(ser
     rig.client.arm("looked")
     assert rig.until("running")["why"] == "next"
     assert rig.until("armed")["why"] == "completed"
-    assert rig.client.queue_list() == {"queue": []}
+    assert rig.client.queue_list() == {"queue": [], "held": False}
     with Recording(rig.folder / "queued.nwb") as recording:
         assert recording.summary["ended"] == "completed"
+
+
+def test_what_a_watchdog_does_is_followed_logged_and_told(serve, tmp_path):
+    append = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read() + b'\\n')"
+    notify = {"command": [sys.executable, "-c", append, str(tmp_path / "told")]}
+    rig = serve("--arm", rig=f"{served_rig.RIG}watch: {{notify: {json.dumps(notify)}}}\n")
+    session = rig.run("watch.storm.policy=pause", "watch.storm.above_hz=0.001", "watch.storm.after_s=1")
+    assert rig.until("paused")["who"] == "watch: storm"
+    rig.client.resume("bursts")
+    assert rig.until("running")["who"] == "ann"
+    wait_held(rig.client, held=False)
+    os.kill(session["pid"], signal.SIGKILL)
+    rig.until("free")
+    assert rig.end() == 0
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    assert [told[0]["kind"], told[-1]["kind"]] == ["storm raised", "failed"]
+    assert "SIGKILL" in told[-1]["message"]
+    (place,) = rig.state.iterdir()
+    logged = [json.loads(line) for line in (place / "sessions.log").read_text().splitlines()]
+    events = [(row["event"], row.get("state"), row.get("who", row.get("watch"))) for row in logged]
+    assert events[:3] == [
+        ("transition", "running", "ann"), ("alarm", "raised", "storm"), ("transition", "paused", "watch: storm"),
+    ]  # fmt: skip
+    assert events.count(("transition", "running", "ann")) == 2
+    states = [json.loads(line) for line in (place / "server.log").read_text().splitlines()]
+    assert ("state", "paused", "watch: storm") in [(r["event"], r.get("state"), r.get("who")) for r in states]
 
 
 @pytest.mark.parametrize("by", ["memory", "signal"])
@@ -140,8 +166,12 @@ def test_an_emergency_stop_silences_and_needs_a_person_to_arm(serve, by):
 def test_a_tripped_guard_keeps_the_rig_from_starting(serve):
     rig = serve("--arm")
     rig.client.start(overrides=["overrun.policy=trip"])
-    assert rig.until("tripped")["who"] == "guard"
+    assert rig.until("tripped")["who"] == "overrun"
+    assert rig.client.status()["phase"] == "playing"
+    assert refusal(rig.client.resume) == refusal(rig.client.arm) == "refused"
+    rig.client.stop("seen")
     rig.until("free")
+    assert rig.client.status()["last"]["ended"] == "tripped"
     assert refusal(rig.client.start) == "refused"
     assert refusal(rig.client.disarm) == "refused"
     rig.client.arm()
@@ -150,7 +180,8 @@ def test_a_tripped_guard_keeps_the_rig_from_starting(serve):
 
 def test_what_cannot_be_played_is_refused_at_once(serve):
     client = serve("--arm").client
-    for overrides in (["source.cells=101"], ["rig.name=other"], ["task.paddel=1"]):
+    command = ["watch.notify.command=[touch, /tmp/owned]"]
+    for overrides in (["source.cells=101"], ["rig.name=other"], ["task.paddel=1"], command):
         assert refusal(client.start, overrides=overrides) == "invalid"
         assert refusal(client.queue_add, overrides=overrides) == "invalid"
     assert refusal(client.start, config="/nowhere.yaml") == "invalid"
@@ -220,3 +251,20 @@ def test_the_command_line_is_a_client(serve):
     assert "no session plays" in refused.stderr
     assert ctl("shutdown").returncode == 0
     assert rig.process.wait(60) == 0
+
+
+def test_a_queue_outlives_a_killed_server_and_waits_for_a_person(serve):
+    rig = serve()
+    for name in ("one", "two"):
+        rig.client.queue_add(overrides=["duration=0.2", f"recording.name={name}"], why=name)
+    rig.end(signal.SIGKILL)
+    rig.open()
+    rig.client.arm("crash seen")
+    listed = rig.client.queue_list()
+    assert ([row["why"] for row in listed["queue"]], listed["held"]) == (["one", "two"], True)
+    assert (rig.client.status()["queued"], rig.client.status()["phase"]) == (2, "free")
+    rig.client.queue_resume("go on")
+    assert rig.until("running")["why"] == "one"
+    while rig.client.status()["last"].get("file") != str(rig.folder / "two.nwb"):
+        rig.until("armed")
+    assert rig.client.queue_list() == {"queue": [], "held": False}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -10,8 +11,10 @@ import pytest
 
 from wetloop.cli.main import main
 from wetloop.config import load_config
+from wetloop.emulation import bench
 from wetloop.recording.reader import Recording
 from wetloop.recording.schema import FORMAT_VERSION, PULSES, SPIKES, VERSION_ATTRIBUTE
+from wetloop.registry import available
 from wetloop.replay import verify
 
 ROOT = Path(__file__).parents[2]
@@ -19,14 +22,35 @@ GOLDEN = sorted((ROOT / "recordings").glob("sample-*.nwb"))
 REAL = sorted((ROOT.parent / "shared" / "data").glob("*.h5"))
 
 
-@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_configuration_runs_and_its_recording_verifies(config, tmp_path, capsys):
-    if config.stem == "atari_pong":
+@contextmanager
+def rig_of(config):
+    """Start the emulators of the rig that a configuration names; say how fast a session can go on it."""
+    emulated = available("wetloop.emulators")
+    kinds = [kind for kind in dict.fromkeys((config.source.kind, config.stimulator.kind)) if kind in emulated]
+    if not kinds:
+        yield ["--accelerated"]
+        return
+    rate_hz = round(config.source.build(1).info.sampling_frequency)
+    culture = [f"culture.signal={config.source.signal}", f"culture.sampling_frequency_hz={rate_hz}"]
+    dish, emulators = bench(kinds, [*culture, "culture.settle_s=0"])
+    dish.start(emulators)
+    try:
+        yield []
+        assert dish.failure is None
+    finally:
+        dish.close()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_runs_and_its_recording_verifies(path, tmp_path, capsys):
+    if path.stem == "atari_pong":
         pytest.importorskip("ale_py")
-    arguments = ["--accelerated", "--duration", "4s", "--json", "--set", f"recording.folder={tmp_path}"]
-    assert main(["run", str(config), *arguments]) == 0
+    config = load_config(path)
+    arguments = ["--duration", "4s", "--json", "--set", f"recording.folder={tmp_path}"]
+    with rig_of(config) as speed:
+        assert main(["run", str(path), *arguments, *speed]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert summary["decisions"] == 4000 / load_config(config, []).decision_ms
+    assert summary["decisions"] == 4000 / config.decision_ms
     assert main(["replay", summary["file"], "--verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["agrees"]
 

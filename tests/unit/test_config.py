@@ -154,7 +154,7 @@ def test_all_faults_come_at_once_with_their_places():
 
 def test_keys_without_a_near_name_are_answered_with_all_names():
     (line,) = refused("guard: {qqq: 1}")
-    assert line == "x.yaml:1:9: guard.qqq: unknown key; known: limits, lease_ms, trip_refused_per_s"
+    assert line == "x.yaml:1:9: guard.qqq: unknown key; known: limits, lease_ms, trip_refused_per_s, after_trip"
 
 
 def test_repeated_keys_are_refused_at_any_depth():

@@ -8,8 +8,8 @@ import pytest
 import wetloop
 from wetloop.config import parse_config
 from wetloop.core.errors import ConfigError, RigError
-from wetloop.server.addresses import require_safe
-from wetloop.server.keys import ROLES, key_pair, new_keys, public_key
+from wetloop.net.addresses import require_safe
+from wetloop.net.keys import PAIRS, key_pair, new_keys, public_key
 from wetloop.server.place import Lock, rig_folder, rig_name, server_lock
 from wetloop.server.protocol import RefusalError
 from wetloop.server.states import ALLOWED, Machine
@@ -76,7 +76,7 @@ def test_a_rig_is_named_by_the_lab_or_by_its_source(tmp_path):
 
 def test_keys_are_for_their_owner_only_and_never_overwritten(tmp_path):
     files = new_keys(tmp_path / "keys")
-    assert {file.name for file in files} == {f"{n}.{e}" for n in ("server", *ROLES) for e in ("public", "secret")}
+    assert {file.name for file in files} == {f"{n}.{e}" for n in PAIRS for e in ("public", "secret")}
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert key_pair(tmp_path / "keys", "view").public == public_key(tmp_path / "keys", "view")
     with pytest.raises(ConfigError, match="never overwritten"):

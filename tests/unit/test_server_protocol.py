@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wetloop.server import protocol
+from wetloop.net import messages
+from wetloop.server import protocol, topics
 from wetloop.server.protocol import BODIES, MAX_BYTES, RefusalError, read_request, refusal_bytes
 
 json_values = st.recursive(
@@ -79,6 +80,7 @@ def test_a_command_brings_its_body():
     assert (body.config, body.overrides, body.why) == (None, ("a=1",), "pilot")
 
 
-def test_the_schema_in_the_package_is_the_present_one():
-    stored = json.loads(Path(protocol.__file__).with_name("protocol.schema.json").read_text())
-    assert stored == protocol.schema()
+@pytest.mark.parametrize(("module", "name"), [(protocol, "protocol"), (topics, "telemetry"), (messages, "remote")])
+def test_the_schemas_in_the_package_are_the_present_ones(module, name):
+    stored = json.loads(Path(module.__file__).with_name(f"{name}.schema.json").read_text())
+    assert stored == json.loads(json.dumps(module.schema()))

@@ -45,8 +45,8 @@ def _ask(context: typer.Context, command: str, **body: Any) -> None:
 
 def _client(address: str, **options: Any) -> "Client":
     from wetloop.core.errors import ConfigError
+    from wetloop.net.keys import ROLES
     from wetloop.server.client import Client
-    from wetloop.server.keys import ROLES
 
     if options["role"] not in ROLES:
         raise ConfigError(f"--role {options['role']}: there are {' and '.join(ROLES)}")
@@ -126,6 +126,12 @@ def add(context: typer.Context, config: Config = None, *, overrides: Overrides =
 def list_queue(context: typer.Context) -> None:
     """Tell what is to be played."""
     _ask(context, "queue_list")
+
+
+@queue.command("resume")
+def resume_queue(context: typer.Context, why: Why = "") -> None:
+    """Go on with a queue that the server found when it started."""
+    _ask(context, "queue_resume", why=why)
 
 
 @queue.command()

@@ -15,11 +15,12 @@ def about() -> None:
 
 @keys.command()
 def new(folder: Annotated[Path, typer.Argument(help="Folder of the new keys.")]) -> None:
-    """Make one pair for the server and one for each role: view sees, control commands.
+    """Make one pair for the rig (server), one for each role of a client (view, control), and one for remote programs.
 
     Give a client server.public and both files of its role; whoever holds control.secret can run anything on the server.
+    Give a program that is a task server.public and both files of remote.
     """
-    from wetloop.server.keys import new_keys
+    from wetloop.net.keys import new_keys
 
     for path in new_keys(folder):
         typer.echo(str(path))

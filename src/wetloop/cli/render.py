@@ -66,6 +66,9 @@ def _summary_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "lost samples", summary["lost_samples"]
     if summary.get("real_time"):
         yield from _real_time_facts(summary["real_time"])
+    raised = [alarm["watch"] for alarm in summary.get("alarms", []) if alarm["state"] == "raised"]
+    if raised:
+        yield "alarms", ", ".join(f"{watch} {raised.count(watch)} times" for watch in dict.fromkeys(raised))
     yield "rig time", _number(summary["duration_s"], "s")
     if summary["wall_s"]:
         yield "speed", f"{summary['duration_s'] / summary['wall_s']:.3g} x real time"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 NOTE = "Engine, decoder and task have a state: what comes before the part was replayed, too, but not compared."
+RETOLD = "The task was a program elsewhere: its answers were taken from the file, everything else was computed again."
 VERIFY = typer.Option("--verify", help="Check that replaying gives the same decisions; the default for a whole file.")
 WITH = typer.Option("--with", metavar="CONFIG", help="Decide by this configuration and compare.")
 RENDER = typer.Option(metavar="OUT", help="Make a film (.mp4, .gif) or a still (.png): the game beside its spikes.")
@@ -54,7 +55,9 @@ def replay(  # noqa: PLR0913  (typer: one parameter per option)
     else:
         found = _verified(file, cut, speed, trust=trust, quiet=quiet)
         title = "Replay agrees" if found["agrees"] else "Replay DIFFERS"
-    _print(found, title, NOTE if verify and partial else "", json=json, quiet=quiet)
+    notes = [NOTE] if verify and partial else []
+    notes += [] if found.get("task_rerun", True) else [RETOLD]
+    _print(found, title, notes, json=json, quiet=quiet)
     raise typer.Exit(0 if found.get("agrees", True) else 1)
 
 
@@ -115,7 +118,7 @@ def _compared(file: Path, other: Path, *, trust: bool) -> dict[str, Any]:
     return compare(file, load_config(other), trusted=trust).to_dict()
 
 
-def _print(report: dict[str, Any], title: str, note: str, *, json: bool, quiet: bool) -> None:
+def _print(report: dict[str, Any], title: str, notes: list[str], *, json: bool, quiet: bool) -> None:
     from wetloop.cli.output import echo_json, show
     from wetloop.cli.render import facts
 
@@ -124,4 +127,4 @@ def _print(report: dict[str, Any], title: str, note: str, *, json: bool, quiet: 
     elif not quiet:
         listed = {name: report[name] for name in report if isinstance(report[name], list | tuple)}
         single = {name.replace("_", " "): value for name, value in report.items() if name not in listed}
-        show(facts(title, single), *(line for lines in listed.values() for line in lines), *filter(None, [note]))
+        show(facts(title, single), *(line for lines in listed.values() for line in lines), *notes)

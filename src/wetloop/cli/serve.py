@@ -28,6 +28,9 @@ def serve(  # noqa: PLR0913  (typer: one parameter per option)
     ] = "127.0.0.1",
     web_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for any.")] = 8050,
     arm: Annotated[bool, typer.Option("--arm", help="Arm a disarmed rig at once; never one that has tripped.")] = False,
+    resume_queue: Annotated[
+        bool, typer.Option("--resume-queue", help="Go on with the queue of the server before; else it is held.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
 ) -> None:
     """Serve a rig: start, pause, resume and stop sessions, and publish what happens.
@@ -45,7 +48,7 @@ def serve(  # noqa: PLR0913  (typer: one parameter per option)
             page = page_of(Path(info["folder"]), web_host, web_port) if web else None
             _tell(info if page is None else info | {"view": stack.enter_context(page)}, json=json)
 
-        serve_rig(ServerOptions(rig, control, telemetry, keys, state, arm), on_ready)
+        serve_rig(ServerOptions(rig, control, telemetry, keys, state, arm, resume_queue), on_ready)
 
 
 def _tell(info: dict[str, Any], *, json: bool) -> None:

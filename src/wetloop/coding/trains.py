@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from wetloop.core.types import Kind, Priority, Timing, Update, VoiceSetting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wetloop.coding.encoder_config import TrainConfig
     from wetloop.core.plugin import BuildContext
     from wetloop.core.types import PatternSet, StimProgram, Tick
 
@@ -28,6 +27,22 @@ def train(voice: int, patterns: PatternSet, start_sample: int, stop_sample: int,
     )  # fmt: skip
 
 
+class Pace(Protocol):
+    """What a code says of its trains: largest rate of one and of all, Hz, and how long one goes on by itself, ms."""
+
+    @property
+    def max_rate_hz(self) -> float:
+        """Largest rate of a train, Hz."""
+
+    @property
+    def max_total_hz(self) -> float | None:
+        """Largest rate over all electrodes, Hz; None: no more than the trains make."""
+
+    @property
+    def hold_ms(self) -> float:
+        """Length of a train that is not renewed, ms."""
+
+
 class Trains:
     """Trains whose rates change and whose phases do not.
 
@@ -39,20 +54,20 @@ class Trains:
     ----------
     patterns
         What each train plays.
-    config
+    pace
         Hold, rates and largest total.
     context
         The session's.
     """
 
-    def __init__(self, patterns: Sequence[PatternSet], config: TrainConfig, context: BuildContext) -> None:
+    def __init__(self, patterns: Sequence[PatternSet], pace: Pace, context: BuildContext) -> None:
         self._voices = context.voices.take(len(patterns))
         self._patterns = patterns
         self._widths = [len(context.table.patterns[p.first].channels) for p in patterns]
         self._sampling_frequency = context.info.sampling_frequency
-        self._hold_samples = context.info.samples(config.hold_ms)
-        self._shortest_period = self._sampling_frequency / config.max_rate_hz
-        self._max_total_hz = config.max_total_hz
+        self._hold_samples = context.info.samples(pace.hold_ms)
+        self._shortest_period = self._sampling_frequency / pace.max_rate_hz
+        self._max_total_hz = pace.max_total_hz
         self._ready_sample: int | None = None
 
     def program(self, rates_hz: Sequence[float], tick: Tick) -> StimProgram:

@@ -30,6 +30,7 @@ from wetloop.core.plugin import (
 from wetloop.engine.detector import DetectionConfig
 from wetloop.engine.exclusion import ExclusionConfig
 from wetloop.engine.overrun import OverrunConfig
+from wetloop.engine.watch_config import WatchConfig
 
 _DURATION = re.compile(r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|min|h)?")
 _UNIT_S = {None: 1.0, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -67,6 +68,9 @@ class GuardConfig(_Section):
     """Stimulation falls silent this long after the session's last decision, ms of the rig's clock."""
     trip_refused_per_s: int | None = Field(None, ge=1)
     """Trip the guard when it refuses more pulses than this in one second; by default it does not."""
+    after_trip: Literal["record", "end"] = "record"
+    """After a trip nothing is stimulated and the task is held. Go on recording to the planned end, for what a culture
+    does then is what one wants to see; or end the session."""
 
 
 class RigConfig(_Section):
@@ -185,6 +189,8 @@ class SessionConfig(_Section):
     """The session's limits of stimulation."""
     overrun: OverrunConfig = OverrunConfig()
     """What follows when decisions come late again and again in real time."""
+    watch: WatchConfig = WatchConfig()
+    """What is watched while nobody looks, what follows from it, and who is told."""
     recording: RecordingConfig = RecordingConfig()
     """Where and how the session is recorded."""
     subject: SubjectConfig = SubjectConfig()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wetloop.core.guard import Pattern, PatternTable
     from wetloop.core.layout import Layout
     from wetloop.core.protocols import Decoder, Dish, Emulator, Encoder, FeedbackRule, Source, Stimulator
-    from wetloop.core.types import RigInfo
+    from wetloop.core.types import Records, RigInfo
 
 
 def seeded(seed: int, name: str) -> np.random.Generator:
@@ -148,6 +148,19 @@ class TaskConfig(PluginConfig):
     def build(self, decision_ms: float) -> gymnasium.Env[Any, Any]:
         """Return the environment, whose step lasts ``decision_ms``."""
         raise NotImplementedError
+
+    def build_timed(self, decision_ms: float, *, real_time: bool) -> gymnasium.Env[Any, Any]:
+        """Return the environment of a session; by default the same whether or not a clock runs."""
+        _ = real_time
+        return self.build(decision_ms)
+
+    def retold(self, header: Mapping[str, Any], rows: Records) -> gymnasium.Env[Any, Any] | None:
+        """Return the task as a recording tells it, where nothing here could play it again; by default None.
+
+        ``rows`` are the decisions in which it was asked, ``header`` names their events and elements.
+        """
+        _ = header, rows
+        return None
 
     def event_names(self) -> tuple[str, ...]:
         """Return every event that the task can report, in a fixed order."""

@@ -10,7 +10,8 @@ from wetloop.core.errors import LatePulseError
 from wetloop.core.rig_clock import Estimate
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
-from wetloop.engine.live import control_word, now_host_ns, set_control_word, wait_stop, wait_trigger
+from wetloop.engine.live import control_word, now_host_ns, set_control_word
+from wetloop.engine.waits import wait_stop, wait_trigger
 from wetloop.engine.words import ACCEPTED, LATE_AT_RIG, SILENCE, SILENCED
 from wetloop.kernels.rings import ENGINE, load_head
 

@@ -95,9 +95,9 @@ def new_detector(sampling_frequency: float, gain_uv: npt.NDArray[np.float32], co
         )
     band_pass = design_band_pass(config.low_hz, config.high_hz, sampling_frequency)
     usable_gain_uv = np.where(np.isfinite(gain_uv), gain_uv, 0)
-    n_channels, n_tiles = len(gain_uv), -(-len(gain_uv) // LANES)
+    n_channels, shape = len(gain_uv), plane_shape(len(gain_uv))
     core = _new_core(sampling_frequency, usable_gain_uv, config, band_pass)
-    planes = np.zeros((PLANES, n_tiles * LANES), np.float32)
+    planes = np.zeros(shape, np.float32)
     planes[SIGMA] = 1e9  # clips nothing until the first frame has been measured
     planes[GAIN, channel_slots(n_channels)] = usable_gain_uv * band_pass.gain
     channels = np.zeros(n_channels, CHANNEL)
@@ -107,12 +107,17 @@ def new_detector(sampling_frequency: float, gain_uv: npt.NDArray[np.float32], co
         core=core,
         planes=planes,
         channels=channels,
-        busy=np.zeros(n_tiles, np.int64),
+        busy=np.zeros(shape[1] // LANES, np.int64),
         filtered=np.zeros((frame_samples, LANES), np.float32),
         padded=np.zeros((frame_samples, LANES), np.int16),
         pending=np.zeros(n_channels * _most_events(core[0]), SPIKE),
         places=np.zeros(frame_samples + 1, np.int64),
     )
+
+
+def plane_shape(n_channels: int) -> tuple[int, int]:
+    """Return the shape of the planes of a detector."""
+    return PLANES, -(-n_channels // LANES) * LANES
 
 
 def channel_slots(n_channels: int) -> npt.NDArray[np.int64]:
@@ -127,6 +132,14 @@ def noise_uv(detector: Detector) -> npt.NDArray[np.float32]:
     """Return the estimated standard deviation of each channel's noise, uV, shape (n_channels,)."""
     sigma_uv: npt.NDArray[np.float32] = detector.planes[SIGMA, channel_slots(len(detector.channels))]
     return sigma_uv
+
+
+def usable_noise_uv(
+    planes: npt.NDArray[np.float32], n_channels: int, usable: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Return the same of the ``usable`` channels alone, from the planes; nothing where the rig gives no samples."""
+    noise: npt.NDArray[np.float32] = planes[SIGMA, channel_slots(n_channels)[usable]] if planes.size else planes[0]
+    return noise
 
 
 def _most_events(core: np.void) -> int:

@@ -77,11 +77,15 @@ class RingReader:
 
 
 class EngineRecords(NamedTuple):
-    """What tells how an engine is doing: CORE (1,), pulses by kind and fate int64 (n_kinds, n_fates), LINK (1,)."""
+    """What tells how an engine is doing.
+
+    CORE (1,), pulses by kind and fate int64 (n_kinds, n_fates), LINK (1,), and the planes of its detector.
+    """
 
     core: Records
     fates: npt.NDArray[np.int64]
     link: Records
+    planes: npt.NDArray[np.float32]
 
 
 class EnginePort:
@@ -157,6 +161,11 @@ class EnginePort:
         return STATES[int(self._records.core["state"][0])]
 
     @property
+    def planes(self) -> npt.NDArray[np.float32]:
+        """Planes of the detector, as ``kernels.detection.Detector`` has them; empty where the rig gives spikes."""
+        return self._records.planes
+
+    @property
     def lost_samples(self) -> int:
         """Samples that the rig lost so far."""
         return int(self._records.core["lost"][0])
@@ -180,7 +189,7 @@ class Engine(EnginePort):
     """An engine in this process: blocks in."""
 
     def __init__(self, state: EngineState, rings: Rings) -> None:
-        super().__init__(EngineRecords(state.core, state.fates, state.reflex.link), rings)
+        super().__init__(EngineRecords(state.core, state.fates, state.reflex.link, state.detector.planes), rings)
         self.state = state
         self._handle = bind(state, rings, 0)
         self._reflex: CompiledReflex | None = None

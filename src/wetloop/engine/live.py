@@ -12,18 +12,18 @@ import numpy as np
 
 from wetloop.core.rig_clock import ESTIMATE
 from wetloop.engine.advance import advance
+from wetloop.engine.detector import plane_shape
 from wetloop.engine.engine import EngineRecords
 from wetloop.engine.words import (
     ARRIVAL,
     BEAT,
     CONTROL_WORDS,
-    ENDED,
     FORWARDED,
-    GO,
     HEALTH,
     HELD_BACK,
     LATE_BLOCKS,
     NOTE,
+    NOTES,
     POSITION,
     SILENCE,
     STOP,
@@ -167,8 +167,9 @@ def shared_spec(
         "core": (CORE, (1,)),
         "fates": (np.dtype("<i8"), (len(KINDS), len(FATES))),
         "link": (LINK, (1,)),
+        "planes": (np.dtype("<f4"), plane_shape(n_channels)),
         "health": (HEALTH, (1,)),
-        "notes": (NOTE, (2,)),
+        "notes": (NOTE, (NOTES,)),
         "packets.samples": (np.dtype("<i2"), (depth, info.packet_samples, n_channels)),
         "packets.spikes": (SPIKE, (depth, most_spikes)),
     }
@@ -248,46 +249,6 @@ def follow(handle: Any, packets: Packets, control: npt.NDArray[np.int64], period
         store_release(control, POSITION, p.start_sample + p.n_samples)
         due = p.arrival_ns + period_ns
         release(packets.ring, ENGINE)
-
-
-@kernel
-def wait_start(control: npt.NDArray[np.int64], until_ns: int) -> bool:
-    """Poll until the session lets the rig go or ends, or ``until_ns``; return whether the wait is over."""
-    while load_acquire(control, GO) == 0 and load_acquire(control, STOP) == 0 and now_ns() < until_ns:
-        sleep_until_ns(now_ns() + NAP_NS)
-    return bool(load_acquire(control, GO) != 0 or load_acquire(control, STOP) != 0)
-
-
-@kernel
-def wait_position(control: npt.NDArray[np.int64], sample: int, until_ns: int) -> int:
-    """Poll until the engine is done up to ``sample``, the source ends, or ``until_ns``; return its position."""
-    while load_acquire(control, POSITION) < sample and load_acquire(control, ENDED) == 0 and now_ns() < until_ns:
-        sleep_until_ns(now_ns() + NAP_NS)
-    return int(load_acquire(control, POSITION))
-
-
-@kernel
-def wait_stop(control: npt.NDArray[np.int64], until_ns: int) -> None:
-    """Poll until the session ends, or ``until_ns``."""
-    while load_acquire(control, STOP) == 0 and now_ns() < until_ns:
-        sleep_until_ns(now_ns() + NAP_NS)
-
-
-@kernel
-def wait_trigger(triggers: Ring, control: npt.NDArray[np.int64], until_ns: int) -> bool:
-    """Poll until a trigger waits, the session falls silent or ends, or ``until_ns``; return whether nothing ends it.
-
-    The last stretch before ``until_ns`` is spun, as a pulse may be due then.
-    """
-    while load_acquire(control, STOP) == 0 and load_acquire(control, SILENCE) == 0:
-        now = now_ns()
-        if now >= until_ns or waiting(triggers, ENGINE) > 0:
-            return True
-        if until_ns - now > SPIN_NS:
-            sleep_until_ns(min(now + NAP_NS, until_ns - SPIN_NS))
-        else:
-            pause()
-    return False
 
 
 @kernel

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wetloop.kernels.records import PAUSED, RUNNING, TRIPPED
-
 if TYPE_CHECKING:
     from wetloop.core.clock import Pace
-    from wetloop.engine.engine import EnginePort
+    from wetloop.engine.brake import Brake
 
 
 class OverrunConfig(BaseModel):
@@ -20,7 +18,7 @@ class OverrunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     policy: Literal["continue", "pause", "trip"] = "continue"
-    """Go on; stimulate nothing until decisions are on time again; or trip the guard, which ends the session."""
+    """Go on; stimulate nothing until decisions are on time again; or trip the guard."""
     late_ms: float = Field(10.0, gt=0, allow_inf_nan=False)
     """A decision overruns when it comes this long after its window has closed, ms."""
     after: int = Field(10, ge=1)
@@ -32,8 +30,8 @@ class OverrunConfig(BaseModel):
 class Overruns:
     """A pace that watches the lateness of decisions; it acts through the engine's recorded stream of commands."""
 
-    def __init__(self, config: OverrunConfig, engine: EnginePort, sampling_frequency: float, pace: Pace) -> None:
-        self._config, self._engine, self._pace = config, engine, pace
+    def __init__(self, config: OverrunConfig, brake: Brake, sampling_frequency: float, pace: Pace) -> None:
+        self._config, self._brake, self._pace = config, brake, pace
         self._within = round(config.within_s * sampling_frequency)
         self._late: deque[int] = deque(maxlen=config.after)
         self._paused = False
@@ -44,16 +42,16 @@ class Overruns:
         if lateness_us > self._config.late_ms * 1000:
             self._late.append(sample)
             if len(self._late) == self._config.after and sample - self._late[0] < self._within:
-                self._act()
+                self._act(sample)
         elif self._paused and sample - self._late[-1] >= self._within:
             self._paused = False
-            if not self._engine.holding:
-                self._engine.change_state(RUNNING)
+            self._brake.release("overrun", "on time again", sample)
         return lateness_us
 
-    def _act(self) -> None:
+    def _act(self, sample: int) -> None:
+        late = f"{self._config.after} decisions came late within {self._config.within_s:g} s"
         if self._config.policy == "trip":
-            self._engine.change_state(TRIPPED)
+            self._brake.trip("overrun", late, sample)
         elif self._config.policy == "pause" and not self._paused:
             self._paused = True
-            self._engine.change_state(PAUSED)
+            self._brake.hold("overrun", late, sample, task=False)

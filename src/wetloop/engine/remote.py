@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wetloop.core.errors import RigError
 from wetloop.engine.engine import RingReader
@@ -14,10 +14,10 @@ from wetloop.engine.live import (
     control_word,
     now_host_ns,
     set_control_word,
-    wait_position,
 )
 from wetloop.engine.rig import NO_SAMPLES
 from wetloop.engine.roles import warm_up
+from wetloop.engine.waits import wait_position
 from wetloop.engine.words import (
     ACCEPTED,
     ARRIVAL,
@@ -46,8 +46,17 @@ if TYPE_CHECKING:
 
 LOOK_NS = 100_000_000
 """How often the other processes are looked after while the session waits, ns."""
-STALL_S = 5.0
-"""A rig that delivers nothing for this long is given up, s."""
+
+
+class Patience(Protocol):
+    """What follows while a rig delivers nothing."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may, s."""
+
+    def idle(self, sample: int, silent_s: float) -> None:
+        """Be told that nothing has come after ``sample`` for so long; raise to give up."""
 
 
 class LivePace:
@@ -93,8 +102,8 @@ def _clock_facts(shared: Shared) -> dict[str, Any]:
 class LiveHardware:
     """Source, engine, stimulator and recorder in processes of their own, behind the face of a rig's hardware."""
 
-    def __init__(self, arena: Arena, crew: Crew) -> None:
-        self._arena, self._crew = arena, crew
+    def __init__(self, arena: Arena, crew: Crew, patience: Patience) -> None:
+        self._arena, self._crew, self._patience = arena, crew, patience
         self._control = Shared.of(arena).control
         self._looked_s = 0.0
 
@@ -118,11 +127,12 @@ class LiveHardware:
         gc.freeze()
         gc.disable()
         set_control_word(self._control, GO, now_host_ns())
-        end_s = time.monotonic() + STALL_S
+        patience_s = self._patience.patience_s
+        end_s = time.monotonic() + patience_s
         while control_word(self._control, ORIGIN) < 0:
             self._crew.check()
             if time.monotonic() > end_s:
-                raise RigError(f"the rig delivered nothing within {STALL_S:g} s: is it running?")
+                raise RigError(f"the rig delivered nothing within {patience_s:g} s: is it running?")
             wait_position(self._control, 1, now_host_ns() + LOOK_NS // 100)
         return control_word(self._control, ORIGIN)
 
@@ -140,8 +150,8 @@ class LiveHardware:
                 position, moved_s = now, time.monotonic()
             elif control_word(self._control, ENDED):
                 raise EOFError
-            elif time.monotonic() - moved_s > STALL_S:
-                raise RigError(f"the rig delivered nothing for {STALL_S:g} s after sample {position}")
+            else:
+                self._patience.idle(position, time.monotonic() - moved_s)
 
     def _look(self) -> None:
         self._crew.check()

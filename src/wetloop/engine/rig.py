@@ -181,7 +181,7 @@ class Rig:
             except EOFError:
                 return
             yield Tick(index, start, end, end + plan.ahead, self._pace.wait(end))
-            if stop.is_set() or self.engine.guard_state == "tripped":
+            if stop.is_set():
                 return
 
     @property

@@ -30,9 +30,8 @@ from wetloop.engine.live import (
     now_host_ns,
     push_block,
     set_control_word,
-    wait_start,
-    wait_trigger,
 )
+from wetloop.engine.waits import wait_start, wait_trigger
 from wetloop.engine.words import (
     ACCEPTED,
     ENDED,
@@ -76,8 +75,10 @@ def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
     built = new_engine(parts)
     shared.records.core[:] = built.core
+    shared.records.planes[:] = built.detector.planes
     reflex = built.reflex._replace(link=shared.records.link)
-    state = built._replace(core=shared.records.core, fates=shared.records.fates, reflex=reflex)
+    detector = built.detector._replace(planes=shared.records.planes)
+    state = built._replace(core=shared.records.core, fates=shared.records.fates, reflex=reflex, detector=detector)
     engine = parts.connected(Engine(state, shared.rings))
     handle = engine.handle(0)
     period_ns = round(parts.info.packet_samples / parts.info.sampling_frequency * 1e9)

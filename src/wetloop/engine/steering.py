@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wetloop.engine.live import control_word, set_control_word
 from wetloop.engine.words import EMERGENCY, EMERGENCY_NOTE, OBEYED, ORDER_NOTE, ORDERED, text_bytes
-from wetloop.kernels.records import DISARMED, PAUSED, RUNNING, STATES, TRIPPED
+from wetloop.kernels.records import DISARMED, PAUSED, RUNNING
 
 if TYPE_CHECKING:
-    import threading
-
     from wetloop.core.clock import Pace
-    from wetloop.engine.engine import EnginePort
+    from wetloop.engine.brake import Brake
     from wetloop.engine.live import Shared
-
-
-@dataclass(frozen=True)
-class Transition:
-    """A change of state: who wanted it and why, when on the rig's clock and on the host's (ISO 8601, UTC)."""
-
-    state: str
-    who: str
-    why: str
-    sample_index: int
-    at: str
 
 
 def give_order(shared: Shared, state: int, who: str, why: str) -> int:
@@ -41,33 +26,22 @@ def give_order(shared: Shared, state: int, who: str, why: str) -> int:
 
 
 class Steering:
-    """A pace that obeys orders, from the first decision on, through the engine's recorded stream of commands.
+    """A pace that obeys orders, from the first decision on.
 
     Parameters
     ----------
     shared
         Where orders arrive.
-    engine
-        Takes the commands.
-    stop
-        Is set when the session is to end.
+    brake
+        Acts on the session.
     pace
         The session's own.
-
-    Attributes
-    ----------
-    transitions
-        Every change of state so far.
-    stopped
-        Whether a person has ended the session.
     """
 
-    def __init__(self, shared: Shared, engine: EnginePort, stop: threading.Event, pace: Pace) -> None:
+    def __init__(self, shared: Shared, brake: Brake, pace: Pace) -> None:
         self._control, self._notes = shared.control, shared.notes
-        self._engine, self._stop, self._pace = engine, stop, pace
+        self._brake, self._pace = brake, pace
         self._opening: tuple[str, str] | None = ("session", "start")
-        self.transitions: list[Transition] = []
-        self.stopped = False
 
     def open_as(self, who: str, why: str) -> None:
         """Say who starts the session, and why."""
@@ -77,47 +51,32 @@ class Steering:
         """Wait as the pace does, then obey."""
         lateness_us = self._pace.wait(sample)
         if self._opening is not None:
-            self._note(RUNNING, *self._opening, sample)
+            self._brake.transitions.note(RUNNING, *self._opening, sample)
             self._opening = None
-        elif not self.stopped:
-            self._heed(sample)
+        else:
+            self.heed(sample)
         return lateness_us
 
-    def close(self, ended: str, sample: int) -> None:
-        """Note the end of the session."""
-        if ended == "tripped":
-            self._note(TRIPPED, "guard", "a limit of the guard or of overruns", sample)
-        elif not self.stopped:
-            self._note(DISARMED, "session", ended, sample)
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Return the transitions as plain data."""
-        return [asdict(transition) for transition in self.transitions]
-
-    def _heed(self, sample: int) -> None:
+    def heed(self, sample: int) -> None:
+        """Obey what was ordered since the last call, unless the session ends already."""
+        if self._brake.stopped:
+            return
         if control_word(self._control, EMERGENCY):
-            self._end(EMERGENCY_NOTE, sample)
+            self._brake.end(*self._author(EMERGENCY_NOTE), sample)
         elif control_word(self._control, ORDERED) != control_word(self._control, OBEYED):
             self._obey(sample)
 
     def _obey(self, sample: int) -> None:
         number, state = control_word(self._control, ORDERED), int(self._notes[ORDER_NOTE]["state"])
+        who, why = self._author(ORDER_NOTE)
         if state == DISARMED:
-            self._end(ORDER_NOTE, sample)
-        elif state in {PAUSED, RUNNING}:
-            self._engine.change_state(state, hold=state == PAUSED)
-            self._note(state, *self._author(ORDER_NOTE), sample)
+            self._brake.end(who, why, sample)
+        elif state == PAUSED:
+            self._brake.hold(who, why, sample)
+        elif state == RUNNING:
+            self._brake.clear(who, why, sample)
         set_control_word(self._control, OBEYED, number)
-
-    def _end(self, row: int, sample: int) -> None:
-        self.stopped = True
-        self._stop.set()
-        self._note(DISARMED, *self._author(row), sample)
 
     def _author(self, row: int) -> tuple[str, str]:
         note = self._notes[row]
         return note["who"].decode(errors="replace"), note["why"].decode(errors="replace")
-
-    def _note(self, state: int, who: str, why: str, sample: int) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self.transitions.append(Transition(STATES[state], who, why, sample, now))

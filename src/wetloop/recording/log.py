@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
@@ -101,9 +100,9 @@ class DecisionRows:
         ))  # fmt: skip
 
     def _spike_age_us(self, tick: Tick, spikes: Records) -> float:
-        """Return how old the newest spike was when the decision was made, us; NaN without one."""
+        """Return how old the newest spike was when the decision was made, us; -1 without one."""
         if not len(spikes):
-            return math.nan
+            return -1.0
         behind = tick.stop_sample - int(spikes["sample_index"].max())
         return tick.lateness_us + behind / self._sampling_frequency * 1e6
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -158,8 +159,8 @@ class _Recorder:
     def tell(self) -> None:
         """Let the session know how the recorder is doing."""
         writer = self._writer
-        row = (now_host_ns(), self._backlog, writer.n_bytes, writer.acknowledged_sample, writer.raw_stopped_sample)
-        self._health[0] = row
+        told = (now_host_ns(), self._backlog, writer.n_bytes, writer.acknowledged_sample, writer.raw_stopped_sample)
+        self._health[0] = *told, *(round(mb * 1e6) if math.isfinite(mb) else 0 for mb in writer.space_mb)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the rest and complete the file."""

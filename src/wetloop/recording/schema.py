@@ -183,7 +183,7 @@ DECISIONS = Table(
         Column(
             "spike_age_us",
             "<f4",
-            "From the newest decoded spike to the decision, us, without the rig's own latency; NaN without a spike.",
+            "From the newest decoded spike to the decision, us, without the rig's own latency; -1 without a spike.",
             "spike_age_us",
             added=True,
         ),

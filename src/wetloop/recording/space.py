@@ -42,8 +42,8 @@ class SpaceGuard:
 
     Attributes
     ----------
-    free_mb
-        Free space at the last look, MB.
+    free_mb, needed_mb
+        Free space at the last look, and what is to be left of it, MB.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SpaceGuard:
         self._begun_s = clock()
         self._looked_s = -LOOK_S
         self._space = Space.AMPLE
-        self.free_mb = float("inf")
+        self.free_mb, self.needed_mb = float("inf"), 0.0
 
     def look(self, written_bytes: int) -> Space:
         """Return how much space is left for a recording that has written so much; it never gets better."""
@@ -67,13 +67,14 @@ class SpaceGuard:
             self._looked_s = now_s
             self.free_mb = self._free_bytes(self._folder) / 1e6
             rate_mb_s = written_bytes / 1e6 / max(SETTLED_S, now_s - self._begun_s)
-            self._space = max(self._space, self._judged(self._reserve_mb, rate_mb_s))
+            self.needed_mb = max(self._reserve_mb, RESERVE_S * rate_mb_s)
+            self._space = max(self._space, self._judged(self._reserve_mb))
         return self._space
 
-    def _judged(self, reserve_mb: float, rate_mb_s: float) -> Space:
+    def _judged(self, reserve_mb: float) -> Space:
         if self.free_mb < LAST_SHARE * reserve_mb:
             return Space.OUT
-        return Space.LOW if self.free_mb < max(reserve_mb, RESERVE_S * rate_mb_s) else Space.AMPLE
+        return Space.LOW if self.free_mb < self.needed_mb else Space.AMPLE
 
 
 def _free_bytes(folder: Path) -> float:

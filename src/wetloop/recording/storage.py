@@ -16,15 +16,20 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 from wetloop.core.errors import RecordingError
+from wetloop.recording import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from wetloop.recording.header import Header
+
 Opened = TypeVar("Opened")
 
 
 LARGE_BYTES = 1 << 18
+LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 1 << 18, 8 << 20
+"""Of each column, for the chunk that grows. HDF5 2 keeps 8 MB of each if it may: memory then grows 240 MB an hour."""
 
 
 class Storage:
@@ -138,3 +143,9 @@ def create(path: Path, make: Callable[[Path], Opened]) -> Opened:
         raise RecordingError(f"{path}: a file of this name exists; recordings are never overwritten") from error
     except OSError as error:
         raise RecordingError(f"{path}: the recording cannot be created: {error.strerror}") from error
+
+
+def chunk_cache_bytes(header: Header) -> int:
+    """Return what holds the largest chunk of a table: one of observations or of actions."""
+    width = max(header.n_actions, header.n_observations)
+    return min(MOST_CACHE_BYTES, max(LEAST_CACHE_BYTES, 8 * schema.DECISIONS.chunk_rows * width))

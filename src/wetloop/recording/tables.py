@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from wetloop.recording.header import Header
     from wetloop.recording.schema import Table
 
+STARTS = {
+    schema.BLOCKS: {schema.RAW: "start_sample"},
+    schema.DECISIONS: {schema.ACTION: "stop_sample", schema.OBSERVATION: "stop_sample"},
+}
+"""Series of regular samples that begin with the first row of a table, and the field that says where."""
+
 
 def extend(dataset: h5py.Dataset, values: npt.NDArray[np.generic]) -> None:
     """Append ``values`` along the first axis."""
@@ -100,9 +106,12 @@ class Tables:
         self._file, self._sampling_frequency = file, header.info.sampling_frequency
         self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in (*tables, *frames, *clock)}
         self._stimuli = Stimuli(header.table)
+        self._started: set[str] = set()
 
     def append(self, table: Table, rows: Records) -> None:
-        """Append records to the table."""
+        """Append records to the table; the first ones tell when the series beside it start."""
+        for series, field in STARTS.get(table, {}).items():
+            self._start(series, int(rows[field][0]))
         derived = self._stimuli.derived(rows) if table is schema.PULSES else None
         self._tables[table].append(rows, derived)
         if table is schema.DECISIONS:
@@ -111,3 +120,8 @@ class Tables:
         elif table is schema.FRAMES:
             extend(self._file[f"{schema.GAME_FRAMES}/data"], rows["frame"])
             extend(self._file[f"{schema.GAME_FRAMES}/timestamps"], rows["sample_index"] / self._sampling_frequency)
+
+    def _start(self, series: str, sample: int) -> None:
+        if series not in self._started and series in self._file:
+            self._file[f"{series}/starting_time"][()] = sample / self._sampling_frequency
+        self._started.add(series)

@@ -24,7 +24,7 @@ from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeep
 from wetloop.recording.raw import FILTERS, RawSamples
 from wetloop.recording.reader import Recording
 from wetloop.recording.space import Space, SpaceGuard
-from wetloop.recording.storage import Storage, create
+from wetloop.recording.storage import Storage, chunk_cache_bytes, create
 from wetloop.recording.tables import Tables
 
 if TYPE_CHECKING:
@@ -67,13 +67,12 @@ class Writer:
         }
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
         self._buffered_bytes = 0
-        self._started: set[str] = set()
         self._coverage = derive.Coverage()
         self.raw_stopped_sample = -1
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
         self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
         self._storage = create(self._path, Storage)
-        self._file = h5py.File(self._storage, "w")
+        self._file = h5py.File(self._storage, "w", rdcc_nbytes=chunk_cache_bytes(header))
         self._journal: Journal | NoJournal = NoJournal()
         self._open = True
         atexit.register(self.abort)
@@ -87,6 +86,7 @@ class Writer:
             self._tables = Tables(self._file, header)
             self._raw = RawSamples(self._file[f"{schema.RAW}/data"]) if raw_samples else None
             self._commit()
+            self._space.look(0)
             if safekeeping.journal != "none":
                 opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
                 self._journal = create(
@@ -108,6 +108,11 @@ class Writer:
         """Where raw samples ended for want of space, s of the rig's clock; None where they did not."""
         stopped = self.raw_stopped_sample
         return stopped / self._header.info.sampling_frequency if stopped >= 0 else None
+
+    @property
+    def space_mb(self) -> tuple[float, float]:
+        """Free space of the disk, and what is to be left of it, MB; infinite and 0 where there is no guard."""
+        return self._space.free_mb, self._space.needed_mb
 
     @property
     def n_bytes(self) -> int:
@@ -249,23 +254,10 @@ class Writer:
             if batches:
                 rows = np.concatenate(batches)
                 self._tables.append(table, rows)
-                self._note(table, rows)
+                if table is schema.BLOCKS:
+                    self._coverage.add(rows["start_sample"], rows["start_sample"] + rows["n_samples"])
                 batches.clear()
         self._buffered_bytes = 0
-
-    def _note(self, table: Table, rows: Records) -> None:
-        """Keep what the derived tables need, and when each regular series starts."""
-        if table is schema.BLOCKS:
-            self._coverage.add(rows["start_sample"], rows["start_sample"] + rows["n_samples"])
-            self._start(schema.RAW, rows["start_sample"][0])
-        elif table is schema.DECISIONS:
-            self._start(schema.ACTION, rows["stop_sample"][0])
-            self._start(schema.OBSERVATION, rows["stop_sample"][0])
-
-    def _start(self, series: str, sample: int) -> None:
-        if series not in self._started and series in self._file:
-            self._file[f"{series}/starting_time"][()] = sample / self._header.info.sampling_frequency
-        self._started.add(series)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

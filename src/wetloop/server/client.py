@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 import zmq
 
 from wetloop.core.errors import ServerError
-from wetloop.server.keys import key_pair, public_key
+from wetloop.net.keys import key_pair, public_key
 from wetloop.server.protocol import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wetloop.server.keys import Role
+    from wetloop.net.keys import Role
 
 TIMEOUT_S = 5.0
 
@@ -121,6 +121,10 @@ class Client:
     def queue_list(self) -> dict[str, Any]:
         """Return the queue."""
         return self.request("queue_list")
+
+    def queue_resume(self, why: str = "") -> dict[str, Any]:
+        """Go on with a queue that the server found when it started; until then it is held."""
+        return self.request("queue_resume", why=why)
 
     def queue_clear(self, why: str = "") -> dict[str, Any]:
         """Empty the queue."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from wetloop.net.keys import Role
     from wetloop.server.keeper import Keeper
-    from wetloop.server.keys import Role
     from wetloop.server.protocol import Request
 
 LOG = logging.getLogger("wetloop.server")
@@ -107,7 +107,8 @@ class Desk:
         keeper = self._keeper
         return {
             "pause": keeper.pause, "resume": keeper.resume, "stop": keeper.stop, "stop_now": keeper.stop_now,
-            "arm": keeper.arm, "disarm": keeper.disarm, "queue_clear": keeper.queue_clear, "shutdown": self._shut_down,
+            "arm": keeper.arm, "disarm": keeper.disarm, "queue_clear": keeper.queue_clear,
+            "queue_resume": keeper.queue_resume, "shutdown": self._shut_down,
         }  # fmt: skip
 
     def _shut_down(self, who: str, why: str) -> dict[str, Any]:

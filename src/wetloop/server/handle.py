@@ -12,9 +12,9 @@ from wetloop.config import to_json
 from wetloop.core.errors import RigError
 from wetloop.engine.arena import Arena
 from wetloop.engine.emergency import silence_now
-from wetloop.engine.live import Shared
+from wetloop.engine.live import Shared, control_word
 from wetloop.engine.steering import give_order
-from wetloop.engine.words import EMERGENCY, EMERGENCY_NOTE, ORIGIN
+from wetloop.engine.words import EMERGENCY, EMERGENCY_NOTE, NOTED, OBEYED, ORDERED, ORIGIN, STATE_NOTE
 from wetloop.server.place import Lock
 from wetloop.server.player import NOTE, RESULT, TASK, read_json, replace_json
 
@@ -45,6 +45,7 @@ class SessionHandle:
         self._folder, self._process = folder, process
         self.arena: Arena | None = None
         self.shared: Shared | None = None
+        self._noted = 0
 
     @classmethod
     def start(cls, folder: Path, task: Task) -> SessionHandle:
@@ -87,7 +88,22 @@ class SessionHandle:
         """Who has made an emergency stop; empty where nobody has."""
         if self.shared is None or not self.shared.control[EMERGENCY]:
             return ""
-        return str(self.shared.notes[EMERGENCY_NOTE]["who"].decode(errors="replace")) or "somebody"
+        return _text(self.shared.notes[EMERGENCY_NOTE]["who"]) or "somebody"
+
+    def change(self) -> tuple[int, str, str] | None:
+        """Return the newest change of state that the session tells (state, who, why), once.
+
+        None while it has an order to obey: what it tells then may be older than the order.
+        """
+        if self.shared is None:
+            return None
+        control = self.shared.control
+        noted = control_word(control, NOTED)
+        if noted == self._noted or control_word(control, ORDERED) != control_word(control, OBEYED):
+            return None
+        self._noted = noted
+        note = self.shared.notes[STATE_NOTE]
+        return int(note["state"]), _text(note["who"]), _text(note["why"])
 
     def look(self) -> None:
         """Attach to the session's memory, once it has some."""
@@ -111,11 +127,12 @@ class SessionHandle:
         return 0.0
 
     def result(self) -> dict[str, Any] | None:
-        """Return the last words, ``summary`` or ``error``, once the session has ended."""
+        """Return the last words, ``summary`` or ``error``, once the session has ended; ``died`` where it left none."""
         if not self._ended():
             return None
         self.arena = self.shared = None
-        return read_json(self._folder / RESULT) or {"error": {"kind": "RigError", "message": self._obituary()}}
+        died = {"died": True, "error": {"kind": "RigError", "message": self._obituary()}}
+        return read_json(self._folder / RESULT) or died
 
     def _ended(self) -> bool:
         if self._process is not None:
@@ -132,3 +149,7 @@ class SessionHandle:
         code = self._process.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"the session's process died ({how}); {self._folder / 'session.log'} may tell why"
+
+
+def _text(told: bytes) -> str:
+    return told.decode(errors="replace")

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from wetloop.config import load_config
 from wetloop.core.errors import ConfigError, RigError
+from wetloop.engine.notify import Notifier
+from wetloop.engine.transitions import host_time
 from wetloop.engine.words import POSITION
-from wetloop.kernels.records import DISARMED, PAUSED, RUNNING, STATES
+from wetloop.kernels.records import DISARMED, PAUSED, RUNNING, STATES, TRIPPED
 from wetloop.server.handle import SessionHandle, Task
-from wetloop.server.protocol import Play, RefusalError
+from wetloop.server.protocol import RefusalError
+from wetloop.server.queue import Queue
 from wetloop.server.states import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wetloop.config import SessionConfig
+    from wetloop.server.protocol import Play
     from wetloop.server.states import State
 
 LOG = logging.getLogger("wetloop.server")
+FOLLOWED: dict[int, State] = {PAUSED: "paused", RUNNING: "running", TRIPPED: "tripped"}
+"""What a session may become of itself, by codes of ``records.STATES``."""
 
 
 class Keeper:
@@ -40,8 +45,9 @@ class Keeper:
     def __init__(self, name: str, path: Path, folder: Path) -> None:
         self.name, self._path, self._folder = name, path, folder
         self._rig = load_config(path)
+        self._notifier = Notifier(self._rig.watch.notify, {"rig": name})
         self.machine = Machine(folder / "transitions.jsonl")
-        self.queue: deque[tuple[Play, Task]] = deque()
+        self.queue = Queue(folder / "queue.json")
         self.last: dict[str, Any] = {}
         self.session = SessionHandle.find(folder)
         self._author = ("server", "found running")
@@ -87,12 +93,18 @@ class Keeper:
 
     def queue_add(self, who: str, play: Play) -> dict[str, Any]:
         """Play this after everything else."""
-        self.queue.append((play, self._task(who, play)))
+        self.queue.add(play, self._task(who, play))
         return self.queue_list()
 
     def queue_list(self) -> dict[str, Any]:
         """Return what is to be played."""
-        return {"queue": [play.model_dump(mode="json") | {"who": task.who} for play, task in self.queue]}
+        return self.queue.to_dict()
+
+    def queue_resume(self, who: str, why: str) -> dict[str, Any]:
+        """Go on with a queue that was found when the server started."""
+        LOG.info("queue goes on", extra={"who": who, "why": why})
+        self.queue.held = False
+        return self.queue_list()
 
     def queue_clear(self, who: str, why: str) -> dict[str, Any]:
         """Forget what was to be played."""
@@ -104,8 +116,12 @@ class Keeper:
         """See what has become of the session, and start the next one."""
         if self.session is not None:
             self._follow(self.session)
-        elif self.queue and self.machine.state == "armed":
-            self._start(self.queue.popleft()[1])
+        elif self.queue and not self.queue.held and self.machine.state == "armed":
+            self._start(self.queue.pop())
+
+    def close(self) -> None:
+        """Let what was told arrive."""
+        self._notifier.close()
 
     def standing(self) -> dict[str, Any]:
         """Return the state, who made it so when and why, and whether the rig is free, starting or playing."""
@@ -117,7 +133,8 @@ class Keeper:
 
     def status(self) -> dict[str, Any]:
         """Return how things stand."""
-        return self.standing() | {"session": self._session_status(), "last": self.last, "queued": len(self.queue)}
+        queue = {"queued": len(self.queue), "queue_held": self.queue.held}
+        return self.standing() | {"session": self._session_status(), "last": self.last, **queue}
 
     def _task(self, who: str, play: Play) -> Task:
         """Return what is to be played, on this rig and no other."""
@@ -130,6 +147,10 @@ class Keeper:
                 raise RefusalError(
                     "invalid", f"{part} differs from that of the rig {self.name} ({self._path}): leave it out"
                 )
+        if config.watch.notify != self._rig.watch.notify:
+            raise RefusalError(
+                "invalid", f"watch.notify is what this machine runs and calls: {self._path} says so, no client does"
+            )
         return Task(config, who, play.why)
 
     def _start(self, task: Task) -> None:
@@ -161,22 +182,35 @@ class Keeper:
             if self.machine.state == "disarmed":
                 self._go("armed", *self._author)
             self._go("running", *self._author)
+        if session.playing and (change := session.change()) is not None:
+            self._take_over(*change)
         result = session.result()
         if result is not None:
             self.session = None
             self._conclude(result)
+
+    def _take_over(self, code: int, who: str, why: str) -> None:
+        """Follow a session that was paused, resumed or tripped by a watchdog or by its guard."""
+        state = FOLLOWED.get(code)
+        if state is not None and state != self.machine.state and self.machine.state in {"running", "paused"}:
+            self._go(state, who, why)
 
     def _conclude(self, result: dict[str, Any]) -> None:
         summary, error = result.get("summary"), result.get("error")
         if summary is None:
             self.last = {"ended": "failed", "error": error}
             LOG.error("session failed", extra={"error": error})
-            self._unless_tripped("disarmed", "session", str((error or {}).get("message", "failed")))
+            message = str((error or {}).get("message", "failed"))
+            if result.get("died"):
+                self._notifier.tell("failed", {"at": host_time(), "message": message})
+            self._unless_tripped("disarmed", "session", message)
             return
         self.last = {"ended": summary["ended"], "file": summary["file"], "duration_s": summary["duration_s"]}
         LOG.info("session ended", extra=self.last)
-        end = summary["transitions"][-1] if summary["transitions"] else {"who": "session", "why": summary["ended"]}
-        self._unless_tripped("tripped" if summary["ended"] == "tripped" else "armed", end["who"], end["why"])
+        state: State = "tripped" if summary["ended"] == "tripped" else "armed"
+        ends = [row for row in summary["transitions"] if state == "armed" or row["state"] == state]
+        end = ends[-1] if ends else {"who": "session", "why": summary["ended"]}
+        self._unless_tripped(state, end["who"], end["why"])
 
     def _unless_tripped(self, state: State, who: str, why: str) -> None:
         if self.machine.state not in {"tripped", state}:

@@ -1,14 +1,16 @@
-"""The server's log: one JSON object a line, in files of bounded size."""
+"""Logs of a server and of its sessions: one JSON object a line, in files of bounded size."""
 
 from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_BYTES, FILES = 1_000_000, 5
@@ -27,12 +29,22 @@ class JsonLines(logging.Formatter):
         return json.dumps(row, default=str)
 
 
-def log_to(path: Path) -> logging.Handler:
-    """Have the server's records written to this file; return the handler, to be closed."""
-    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=FILES, encoding="utf-8")
+@contextmanager
+def logging_to(path: Path, max_bytes: int = MAX_BYTES, files: int = FILES) -> Iterator[None]:
+    """Have what server, sessions and notifiers of this process say written to a file of at most ``max_bytes``.
+
+    ``files`` older ones are kept beside it, ``.1`` being the newest.
+    """
+    handler = RotatingFileHandler(path, maxBytes=max_bytes, backupCount=files, encoding="utf-8")
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger("wetloop.server")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(handler)
-    return handler
+    loggers = [logging.getLogger(f"wetloop.{name}") for name in ("server", "session", "notify")]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

@@ -1,7 +1,8 @@
 """A session in a process of its own: started by the server, but not dependent on its life.
 
 It reads what to play from ``task.json`` in the rig's folder, holds the session lock (an inherited file) until it ends,
-tells the name of its shared memory in ``session.json`` and leaves its last words in ``result.json``.
+tells the name of its shared memory in ``session.json`` and leaves its last words in ``result.json``. Its changes of
+state and alarms stand in ``sessions.log``, one JSON object a line, together with those of the sessions before.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetloop.core.errors import WetloopError
+from wetloop.server.logs import logging_to
 
 if TYPE_CHECKING:
     from wetloop.stages import Stage
 
-TASK, NOTE, RESULT = "task.json", "session.json", "result.json"
+TASK, NOTE, RESULT, LOGGED = "task.json", "session.json", "result.json", "sessions.log"
 
 
 def main(lock_fd: str, folder: str) -> int:
@@ -26,7 +28,8 @@ def main(lock_fd: str, folder: str) -> int:
     os.set_inheritable(int(lock_fd), False)
     place = Path(folder)
     try:
-        result = {"summary": _play(place, read_json(place / TASK))}
+        with logging_to(place / LOGGED):
+            result = {"summary": _play(place, read_json(place / TASK))}
     except WetloopError as error:
         result = {"error": {"kind": type(error).__name__, "message": str(error)}}
     except BaseException as error:

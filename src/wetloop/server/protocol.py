@@ -64,7 +64,7 @@ class Play(Reason):
 BODIES: dict[str, type[_Model]] = {
     "status": Nothing, "info": Nothing, "start": Play, "pause": Reason, "resume": Reason, "stop": Reason,
     "stop_now": Reason, "arm": Reason, "disarm": Reason, "queue_add": Play, "queue_list": Nothing,
-    "queue_clear": Reason, "shutdown": Reason,
+    "queue_clear": Reason, "queue_resume": Reason, "shutdown": Reason,
 }  # fmt: skip
 """The commands, and what each takes."""
 VIEW = ("status", "info", "queue_list")

@@ -16,11 +16,11 @@ import zmq
 
 from wetloop.config import load_config
 from wetloop.core.errors import ConfigError
-from wetloop.server.addresses import require_safe
+from wetloop.net.addresses import require_safe
+from wetloop.net.keys import KeyPair, admit_roles, key_pair
 from wetloop.server.control import Desk
 from wetloop.server.keeper import Keeper
-from wetloop.server.keys import KeyPair, admit_roles, key_pair
-from wetloop.server.logs import log_to
+from wetloop.server.logs import logging_to
 from wetloop.server.place import rig_folder, rig_name, server_lock
 from wetloop.server.protocol import MAX_BYTES, VERSION
 from wetloop.server.telemetry import BATCH_S, HIGH_WATER, TOPICS, Telemetry, warm_up
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from wetloop.server.keys import Role
+    from wetloop.net.keys import Role
 
 LOG = logging.getLogger("wetloop.server")
 LARGEST_BYTES = 16 * MAX_BYTES
@@ -47,6 +47,7 @@ class ServerOptions:
     keys: Path | None = None
     state: Path | None = None
     arm: bool = False
+    resume_queue: bool = False
 
 
 def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) -> None:
@@ -74,12 +75,14 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None]) ->
     with ExitStack() as stack:
         lock = server_lock(folder, name)
         stack.callback(lock.let_go)
-        handler = log_to(folder / "server.log")
-        stack.callback(_end_log, handler)
+        stack.enter_context(logging_to(folder / "server.log"))
         sockets = stack.enter_context(_sockets(options))
         keeper = Keeper(name, options.rig.resolve(), folder)
+        stack.callback(keeper.close)
         if options.arm and keeper.machine.state == "disarmed" and keeper.session is None:
             keeper.arm("server", "started with --arm")
+        if options.resume_queue:
+            keeper.queue_resume("server", "started with --resume-queue")
         rig = config.source.build(config.seed).info
         info = sockets.info() | {"rig": name, "version": VERSION, "folder": str(folder), "topics": list(TOPICS)}
         info |= {"n_channels": rig.n_channels, "sampling_frequency": rig.sampling_frequency}
@@ -174,8 +177,3 @@ def _ending_on_signal(keeper: Keeper, desk: Desk) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end_log(handler: logging.Handler) -> None:
-    logging.getLogger("wetloop.server").removeHandler(handler)
-    handler.close()

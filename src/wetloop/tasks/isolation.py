@@ -1,4 +1,4 @@
-"""A task whose answers may come late or never, because something else runs it: a process of its own, or a recording.
+"""A task whose answers may come late or never: a process of its own, a program elsewhere, or a recording runs it.
 
 The session never waits for longer than the task's deadline. While a request is under way, the last observation is told
 again (``Answer.REUSED``) and nothing new is asked; the late answer is told at the next decision, as the answer to what
@@ -17,7 +17,7 @@ import numpy as np
 from wetloop.core.types import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from wetloop.core.plugin import TaskConfig
 
@@ -72,6 +72,10 @@ class Worker(Protocol):
     def about(self) -> About:
         """Describe the task."""
 
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many messages of the task changed nothing, by kind."""
+
     def submit(self, request: Request) -> None:
         """Ask the task something; not called while the answer to an earlier request is awaited."""
 
@@ -117,6 +121,11 @@ class IsolatedTask(gymnasium.Env[Any, Any]):
         self._anew = self._awaited = False
         self._last = Reply(_nothing(self.observation_space), info=_blank(self.frame_shape))
         self._picture: Any = None
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many messages of the task changed nothing, by kind."""
+        return self._worker.refused
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; the first one of a restarted task has a seed of its own."""
@@ -179,6 +188,7 @@ class RecordedWorker:
 
     def __init__(self, make: Callable[[], AnyEnv], answers: Iterable[int]) -> None:
         self._make, self._answers = make, iter(answers)
+        self.refused: dict[str, int] = {}
         self._env = make()
         self._request: Request
 

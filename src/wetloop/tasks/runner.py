@@ -45,9 +45,6 @@ class TaskRunner:
         Shape of the picture that the environment shows in ``info["frame"]``, as its own ``frame_shape`` says.
     episode
         Number of the current episode, from 0.
-    answers
-        How often the last observation was told again as the task was late (``reused``), and the task begun anew after
-        it died or froze (``restarted``).
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class TaskRunner:
         self.observation_names = _names(env, "observation", n_observations)
         self.frame_shape: tuple[int, ...] = getattr(env.unwrapped, "frame_shape", ())
         self.episode = -1
-        self.answers = {"reused": 0, "restarted": 0}
+        self._answers = {"reused": 0, "restarted": 0}
         self._over = True
         self._hold_until = 0
         self._last: Outcome
@@ -83,6 +80,15 @@ class TaskRunner:
         return len(self.observation_names)
 
     @property
+    def answers(self) -> dict[str, int]:
+        """How often the task was late, begun anew, or said what could not be used.
+
+        ``reused``: the last observation was told again; ``restarted``: the task was begun anew after it died or froze;
+        other kinds count messages of a program elsewhere that changed nothing.
+        """
+        return self._answers | dict(getattr(self._env.unwrapped, "refused", {}))
+
+    @property
     def shows_pictures(self) -> bool:
         """Whether the task can show what a player would see."""
         return bool(self.frame_shape) or self._env.render_mode == "rgb_array"
@@ -94,7 +100,8 @@ class TaskRunner:
         """
         if self._env.render_mode != "rgb_array" or (self._last.frame is not None and not drawn):
             return self._last.frame
-        return np.asarray(self._env.render(), np.uint8)
+        seen = self._env.render()
+        return None if seen is None else np.asarray(seen, np.uint8)
 
     def _begin(self) -> Outcome:
         observation, info = self._env.reset(seed=self._seed)
@@ -130,8 +137,8 @@ class TaskRunner:
     ) -> Outcome:
         vector, events = self._to_vector(observation), info.get("events", ())
         frame, answer = info.get("frame"), info.get("answer", Answer.FRESH)
-        self.answers["reused"] += answer == Answer.REUSED
-        self.answers["restarted"] += answer == Answer.RESTARTED
+        self._answers["reused"] += answer == Answer.REUSED
+        self._answers["restarted"] += answer == Answer.RESTARTED
         info = {**info, "episode": self.episode}
         self._last = Outcome(vector, reward, terminated, truncated, events, True, info, frame, answer)
         return self._last

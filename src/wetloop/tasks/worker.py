@@ -1,4 +1,7 @@
-"""Runs a task in a process of its own, which ends with all that it started when the session does, however that ends."""
+"""Runs a task at the other end of a link: mostly in a process of its own.
+
+That process ends with all that it started when the session does, however that ends.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from wetloop.core.errors import TaskError, WetloopError
 from wetloop.engine.host import die_with_parent, obtain
 from wetloop.tasks.isolation import About, IsolatedTask, Reply, Request, TaskLostError, perform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
 
     from wetloop.core.plugin import TaskConfig
@@ -53,11 +57,35 @@ class TaskDiedError(Exception):
         self.failure = failure
 
 
-class TaskProcess:
-    """One spawned process, the leader of a group of its own, and the pipe to it.
+class Link(Protocol):
+    """Leads to a task that begins when the link is made.
 
     Messages are (serial, request); answers (serial, answer), after an ``About`` that tells that the task is ready.
     """
+
+    def send(self, message: tuple[int, Request | str] | None) -> None:
+        """Tell it something; that it has died is noticed when its answer is received."""
+
+    def receive(self, timeout_s: float) -> Any | None:
+        """Return its next message, or None if there is none in time; raise TaskDiedError if it has ended."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def close(self) -> None:
+        """End it in peace; may be called twice."""
+
+
+class Origin(NamedTuple):
+    """Where links to a task come from: what it is called, how it begins, and for how long to wait for that, s."""
+
+    name: str
+    begin: Callable[[], Link]
+    start_s: float = START_S
+
+
+class TaskProcess:
+    """One spawned process, the leader of a group of its own, and the pipe to it."""
 
     def __init__(self, config: TaskConfig, decision_ms: float) -> None:
         context = multiprocessing.get_context("spawn")
@@ -105,10 +133,15 @@ class TaskProcess:
         multiprocessing.active_children()
 
 
-class ProcessWorker:
-    """Plays a task in a process, and starts another one where it dies or freezes.
+class LinkWorker:
+    """Plays a task over a link, and begins another one where it dies or freezes.
 
-    A new process is not waited for: requests lie in its pipe until it is ready.
+    A new link is not waited for: requests lie in it until the task is ready.
+
+    Attributes
+    ----------
+    refused
+        Messages of the task that could not be used and changed nothing, by kind.
 
     Raises
     ------
@@ -116,18 +149,13 @@ class ProcessWorker:
         Where the task cannot be started, or dies again and again before it is ready.
     """
 
-    def __init__(self, config: TaskConfig, decision_ms: float, patience: Patience) -> None:
-        self._config, self._decision_ms, self._patience = config, decision_ms, patience
+    def __init__(self, origin: Origin, patience: Patience, refused: Mapping[str, int] | None = None) -> None:
+        self._origin, self._patience, self.refused = origin, patience, {} if refused is None else refused
         self._serial = self._failures = 0
         self._asked_s = 0.0
         self._ready = True
-        self._process = TaskProcess(config, decision_ms)
+        self._link = origin.begin()
         self.about = self._introduction()
-
-    @property
-    def pid(self) -> int:
-        """Process id of the task."""
-        return self._process.pid
 
     def submit(self, request: Request) -> None:
         """Send the request."""
@@ -139,7 +167,7 @@ class ProcessWorker:
             answer = self._answer()
         except TaskDiedError as error:
             raise self._begin_anew(error.failure.text) from None
-        longest_s = self._patience.restart_after_s if self._ready else START_S
+        longest_s = self._patience.restart_after_s if self._ready else self._origin.start_s
         if answer is None and time.monotonic() - self._asked_s >= longest_s:
             raise self._begin_anew(f"no answer within {longest_s:g} s")
         return answer
@@ -153,30 +181,31 @@ class ProcessWorker:
             return None
 
     def close(self) -> None:
-        """End the process and what it started."""
-        self._process.close()
+        """End the task."""
+        self._link.close()
 
     def _introduction(self) -> About:
+        name, _, start_s = self._origin
         try:
-            about = self._process.receive(START_S)
+            about = self._link.receive(start_s)
         except TaskDiedError as error:
             self.close()
-            raise error.failure.error(f"task {self._config.kind}: {error}") from None
+            raise error.failure.error(f"{name}: {error}") from None
         if about is None:
-            self._process.kill()
-            raise TaskError(f"task {self._config.kind} did not start within {START_S:g} s")
+            self._link.kill()
+            raise TaskError(f"{name} did not start within {start_s:g} s")
         return about  # type: ignore[no-any-return]  # a pipe carries anything
 
     def _send(self, what: Request | str) -> None:
         self._serial += 1
         if self._ready:
             self._asked_s = time.monotonic()
-        self._process.send((self._serial, what))
+        self._link.send((self._serial, what))
 
     def _answer(self) -> Any | None:
         """Return the answer to the newest message; a new process introduces itself before, an old answer is dropped."""
         end_s = time.monotonic() + self._patience.deadline_s
-        while (message := self._process.receive(max(0.0, end_s - time.monotonic()))) is not None:
+        while (message := self._link.receive(max(0.0, end_s - time.monotonic()))) is not None:
             if isinstance(message, About):
                 self._ready, self._failures, self._asked_s = True, 0, time.monotonic()
             elif message[0] == self._serial:
@@ -184,24 +213,39 @@ class ProcessWorker:
         return None
 
     def _begin_anew(self, why: str) -> TaskLostError:
-        self._process.kill()
+        self._link.kill()
         self._failures += not self._ready
         if self._failures >= MOST_FAILURES:
-            raise TaskError(
-                f"task {self._config.kind} could not be started again after {MOST_FAILURES} attempts: {why}"
-            )
-        self._process = TaskProcess(self._config, self._decision_ms)
+            raise TaskError(f"{self._origin.name} could not be started again after {MOST_FAILURES} attempts: {why}")
+        self._link = self._origin.begin()
         self._ready, self._asked_s = False, time.monotonic()
         return TaskLostError(why)
+
+
+class ProcessWorker(LinkWorker):
+    """Plays a task in a process of its own."""
+
+    _link: TaskProcess
+
+    def __init__(self, config: TaskConfig, decision_ms: float, patience: Patience) -> None:
+        super().__init__(Origin(f"task {config.kind}", lambda: TaskProcess(config, decision_ms)), patience)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the task."""
+        return self._link.pid
+
+
+def timed(config: TaskConfig, decision_ms: float) -> Patience:
+    """Return how long a session in real time waits for its task."""
+    return Patience((config.deadline_ms or decision_ms / 2) / 1000, config.restart_after_s)
 
 
 def own_task(config: TaskConfig, decision_ms: float, *, real_time: bool) -> AnyEnv:
     """Build a task, in a process of its own where its configuration says so."""
     if not config.own_process:
-        return config.build(decision_ms)
-    patience = UNHURRIED
-    if real_time:
-        patience = Patience((config.deadline_ms or decision_ms / 2) / 1000, config.restart_after_s)
+        return config.build_timed(decision_ms, real_time=real_time)
+    patience = timed(config, decision_ms) if real_time else UNHURRIED
     return IsolatedTask(ProcessWorker(config, decision_ms, patience))
 
 

@@ -1,4 +1,7 @@
-"""CURVE keys: one pair for the server and one for each role, in files that only their owner can read."""
+"""CURVE keys in files that only their owner can read: one pair for each role of a client, and two that listen.
+
+``server`` is the rig's own, for its server and its sessions; ``remote`` that of a program that is a task.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 Role: TypeAlias = Literal["view", "control"]
 ROLES: tuple[Role, ...] = ("view", "control")
+PAIRS = ("server", *ROLES, "remote")
 
 
 class KeyPair(NamedTuple):
@@ -26,7 +30,7 @@ class KeyPair(NamedTuple):
 
 
 def new_keys(folder: Path) -> list[Path]:
-    """Write new pairs for the server and every role; return the files.
+    """Write every new pair; return the files.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def new_keys(folder: Path) -> list[Path]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = []
-    for name in ("server", *ROLES):
+    for name in PAIRS:
         for ending, key in zip(("public", "secret"), zmq.curve_keypair(), strict=True):
             written.append(_write(folder / f"{name}.{ending}", key))
     return written
@@ -78,13 +82,18 @@ def _read(path: Path) -> bytes:
 
 def admit_roles(context: zmq.Context[zmq.Socket[bytes]], folder: Path) -> tuple[ThreadAuthenticator, dict[str, Role]]:
     """Let in the holders of the roles' keys, nobody else; return the authenticator and the role of each key."""
+    roles = {public_key(folder, role).decode(): role for role in ROLES}
+    return admit(context, set(roles)), roles
+
+
+def admit(context: zmq.Context[zmq.Socket[bytes]], keys: set[str]) -> ThreadAuthenticator:
+    """Let in the holders of these public keys, nobody else; return the authenticator, to be stopped."""
     from zmq.auth.thread import ThreadAuthenticator
 
-    roles = {public_key(folder, role).decode(): role for role in ROLES}
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
-    authenticator.configure_curve_callback("*", credentials_provider=_AllowList(set(roles)))
-    return authenticator, roles
+    authenticator.configure_curve_callback("*", credentials_provider=_AllowList(keys))
+    return authenticator
 
 
 class _AllowList:

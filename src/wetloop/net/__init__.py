@@ -1,0 +1,1 @@
+"""What everything that talks over sockets shares: addresses, keys, and the messages of programs that are tasks."""
