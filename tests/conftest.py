@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -15,6 +18,10 @@ from wetloop.engine.build import EngineParts, Safety, new_engine, new_rings
 from wetloop.engine.detector import DetectionConfig
 from wetloop.engine.engine import Engine
 from wetloop.kernels.records import ARMED, RUNNING, SPIKE
+
+_lsl = Path(mkdtemp(prefix="wetloop-lsl-")) / "lsl_api.cfg"
+_lsl.write_text(f"[lab]\nSessionID = {_lsl.parent.name}\n[multicast]\nResolveScope = machine\n", encoding="utf-8")
+os.environ["LSLAPICFG"] = str(_lsl)  # LSL streams of tests stay on this machine, and meet those of no other run
 
 FRAME = 25
 FAR = 10**12

@@ -30,7 +30,9 @@ def rig_of(config):
     if not kinds:
         yield ["--accelerated"]
         return
-    dish, emulators = bench(kinds, [f"culture.signal={config.source.signal}", "culture.settle_s=0"])
+    rate_hz = round(config.source.build(1).info.sampling_frequency)
+    culture = [f"culture.signal={config.source.signal}", f"culture.sampling_frequency_hz={rate_hz}"]
+    dish, emulators = bench(kinds, [*culture, "culture.settle_s=0"])
     ports = dish.start(emulators).get("ports")
     try:
         yield ["--set", f"stimulator.ports={list(ports)}"] if ports else []

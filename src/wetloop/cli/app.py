@@ -17,6 +17,7 @@ from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
 from wetloop.cli.keys import keys
 from wetloop.cli.new_config import new_config
+from wetloop.cli.publish_lsl import publish_lsl
 from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
 from wetloop.cli.run import run
@@ -52,6 +53,7 @@ app.command("encode-preview")(encode_preview)
 app.command()(serve)
 app.add_typer(ctl)
 app.add_typer(culture)
+app.command("publish-lsl")(publish_lsl)
 app.command()(stop)
 app.add_typer(keys)
 

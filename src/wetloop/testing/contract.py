@@ -181,7 +181,7 @@ def delivers_what_it_is_told(rig: Rig) -> None:
         armed.stimulator.silence()
         after = len(dish.delivered) if dish else 0
         wait_until(lambda: False, QUIET_S)
-        require(dish is None or len(dish.delivered) == after, "nothing is delivered after silence")
+        require(dish is None or len(dish.delivered) <= after, "nothing is delivered after silence")
 
 
 def falls_silent_more_than_once(rig: Rig) -> None:
