@@ -8,6 +8,7 @@ from wetloop import __version__
 from wetloop.cli.compare import compare
 from wetloop.cli.ctl import ctl
 from wetloop.cli.doctor import doctor
+from wetloop.cli.dose import dose
 from wetloop.cli.drivers import drivers
 from wetloop.cli.emulate import emulate
 from wetloop.cli.encode_preview import encode_preview
@@ -45,6 +46,7 @@ app.command()(compare)
 app.command()(experiment)
 app.command("fit-decoder")(fit_decoder)
 app.command()(recover)
+app.command()(dose)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)

@@ -57,7 +57,8 @@ def cohen_d(x: Values, y: Values, axis: int = -1) -> Values:
 
 def hedges_g(x: Values, y: Values, axis: int = -1) -> Values:
     """Return Cohen's d without its bias in small samples (Hedges 1981, the usual approximation)."""
-    return cohen_d(x, y, axis) * (1 - 3 / (4 * (x.shape[axis] + y.shape[axis] - 2) - 1))
+    found: Values = cohen_d(x, y, axis) * (1 - 3 / (4 * (x.shape[axis] + y.shape[axis] - 2) - 1))
+    return found
 
 
 def cliffs_delta(x: Values, y: Values, axis: int = -1) -> Values:
