@@ -90,6 +90,7 @@ def made_from(path: Path) -> Planned:
     arms, left_out = _arms(protocol, path, base)
     letters = _letters(protocol, list(arms))
     session = to_yaml(base)
+    _rehearse(protocol, session, arms, base)
     runs = list(_runs(protocol, session, arms, letters, base))
     plan = {
         "protocol": protocol.model_dump(mode="json"),
@@ -188,6 +189,16 @@ def _add_who_learns(arms: dict[str, Arm], left_out: dict[str, str], protocol: Pr
             left_out[name] = str(error)
         else:
             arms.setdefault(name, arm)
+
+
+def _rehearse(protocol: Protocol, session: str, arms: Mapping[str, Arm], base: SessionConfig) -> None:
+    """Refuse an arm that no rig could play: its patterns, limits and electrodes."""
+    from wetloop.assembly import describe
+    from wetloop.config import parse_config
+
+    culture, layout = _cultures(protocol, base)[0], next(iter(protocol.layouts.variants))
+    for arm in arms.values():
+        describe(parse_config(session, "session", _settings(protocol, culture, layout, 0, arm)))
 
 
 def _letters(protocol: Protocol, names: list[str]) -> dict[str, str]:
