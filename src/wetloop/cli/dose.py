@@ -33,7 +33,12 @@ def dose(
         echo_json(found.to_dict())
     else:
         most = sorted(found.charge_nc.items(), key=lambda item: -item[1])[:MOST_SHOWN]
-        told = {"sessions": found.sessions, "hours": found.hours, "pulses": found.pulses}
-        told["most charge"] = ", ".join(f"electrode {name} {nc:.4g} nC" for name, nc in most) or "none"
-        show(facts(f"Culture {culture_id}", told | {"not accounted for": found.unaccounted}))
+        told = {
+            "sessions": found.sessions,
+            "hours": found.hours,
+            "pulses": found.pulses,
+            "most charge": [f"electrode {name} {nc:.4g} nC" for name, nc in most],
+            "not accounted for": found.unaccounted,
+        }
+        show(facts(f"Culture {culture_id}", told))
     raise typer.Exit(1 if found.unaccounted else 0)
