@@ -11,9 +11,10 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop.core import jsonl
@@ -56,6 +57,13 @@ class Workers(NamedTuple):
 
     jobs: int = 1
     dask: str | None = None
+
+
+class Crew(NamedTuple):
+    """An executor, and how many runs it plays at a time."""
+
+    executor: Executor
+    size: int
 
 
 def run_experiment(
@@ -108,23 +116,27 @@ def _play(experiment: Experiment, jobs: Sequence[Job], workers: Workers, on_run:
             finished(job.run.code, outcome)
             _stop_if_interrupted(outcome)
     elif jobs:
-        with _executor(workers, len(jobs)) as executor:
-            _collect({executor.submit(perform, job): job for job in jobs}, finished)
+        with _crew(workers) as crew:
+            _collect(crew, iter(jobs), finished)
 
 
-def _collect(futures: dict[Future[dict[str, Any]], Job], finished: Callable[[str, dict[str, Any]], None]) -> None:
-    """Take results as they come; after Ctrl-C also those of runs that were nearly done."""
-    waiting = dict(futures)
+def _collect(crew: Crew, jobs: Iterator[Job], finished: Callable[[str, dict[str, Any]], None]) -> None:
+    """Keep every worker busy and take results as they come; after Ctrl-C, also those of runs that were nearly done.
+
+    No more is handed out than is being played: what waits inside an executor could not be taken back.
+    """
+    playing = {crew.executor.submit(perform, job): job for job in islice(jobs, crew.size)}
     try:
-        for future in as_completed(futures):
-            outcome = future.result()
-            finished(waiting.pop(future).run.code, outcome)
-            _stop_if_interrupted(outcome)
+        while playing:
+            for future in wait(playing, return_when=FIRST_COMPLETED).done:
+                outcome = future.result()
+                finished(playing.pop(future).run.code, outcome)
+                _stop_if_interrupted(outcome)
+                playing |= {crew.executor.submit(perform, job): job for job in islice(jobs, 1)}
     except BaseException:
-        running = [future for future in waiting if not future.cancel()]
-        for future in running:
+        for future, job in playing.items():
             if future.exception() is None:
-                finished(waiting[future].run.code, future.result())
+                finished(job.run.code, future.result())
         raise
 
 
@@ -134,16 +146,16 @@ def _stop_if_interrupted(outcome: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _executor(workers: Workers, n_jobs: int) -> Iterator[Executor]:
+def _crew(workers: Workers) -> Iterator[Crew]:
     if workers.dask is not None:
         from wetloop.core.extras import from_extra
 
         with from_extra("distributed", "dask").Client(workers.dask) as client:
-            yield client.get_executor(pure=False)
+            yield Crew(client.get_executor(pure=False), len(client.ncores()))
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers.jobs, n_jobs), mp_context=spawn, initializer=_begin_work) as executor:
-        yield executor
+    with ProcessPoolExecutor(workers.jobs, mp_context=spawn, initializer=_begin_work) as executor:
+        yield Crew(executor, workers.jobs)
 
 
 def _begin_work() -> None:
