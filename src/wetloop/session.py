@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wetloop import assembly, stages
+from wetloop import assembly, provenance, stages
 from wetloop.core.errors import WetloopError
 from wetloop.kernels.jit import compiled
 from wetloop.recording.tally import LONG_RALLY, Tally
@@ -138,6 +138,7 @@ def run_session(
     if on_progress is not None and not compiled():
         on_progress(Progress(0, config.duration, {}, 0, "compiling the kernels for this machine: once, about 20 s"))
     setting, source = assembly.describe(config)
+    provenance.admit(config, setting.info)
     task = own_task(setting.played.task, config.decision_ms, real_time=not accelerated)
     with assembly.players(setting, task) as players:
         if accelerated:
@@ -146,7 +147,8 @@ def run_session(
             stage = stages.live_stage(setting, players.task, stop)
         if on_stage is not None:
             on_stage(stage)
-        return _play(Performance(setting, stage, players), on_progress, stop)
+        with provenance.accounted(config, stage.log.path):
+            return _play(Performance(setting, stage, players), on_progress, stop)
 
 
 def _play(performance: Performance, on_progress: Callable[[Progress], None] | None, stop: threading.Event) -> Summary:

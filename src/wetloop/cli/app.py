@@ -9,9 +9,11 @@ from wetloop.cli.compare import compare
 from wetloop.cli.ctl import ctl
 from wetloop.cli.culture import culture
 from wetloop.cli.doctor import doctor
+from wetloop.cli.dose import dose
 from wetloop.cli.drivers import drivers
 from wetloop.cli.emulate import emulate
 from wetloop.cli.encode_preview import encode_preview
+from wetloop.cli.experiment import experiment
 from wetloop.cli.export import export
 from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
@@ -43,8 +45,10 @@ app.command()(view)
 app.command()(inspect)
 app.command()(export)
 app.command()(compare)
+app.command()(experiment)
 app.command("fit-decoder")(fit_decoder)
 app.command()(recover)
+app.command()(dose)
 app.command("new-config")(new_config)
 app.command()(drivers)
 app.command()(doctor)

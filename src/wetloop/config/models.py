@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from wetloop.config.care import CareConfig
 from wetloop.config.reflex import ReflexConfig
 from wetloop.core.layout import LayoutConfig
 from wetloop.core.limits import StimLimits
@@ -135,8 +136,16 @@ class SubjectConfig(_Section):
     """Species in Latin, such as Rattus norvegicus."""
     cell_line: str | None = None
     """Cell line or preparation."""
+    passage: str | None = None
+    """Passage of the cells when they were plated; "primary" where they never grew in culture before."""
     days_in_vitro: int | None = Field(None, ge=0)
     """Age of the culture, days since plating."""
+    coating: str | None = None
+    """Coating of the electrode array, such as PEI and laminin."""
+    medium: str | None = None
+    """Culture medium, and what was added to it."""
+    approval: str | None = None
+    """Reference of the ethical approval under which the cells were obtained."""
     chip_id: str | None = None
     """Serial number of the electrode array."""
     operator: str | None = None
@@ -195,6 +204,8 @@ class SessionConfig(_Section):
     """Where and how the session is recorded."""
     subject: SubjectConfig = SubjectConfig()
     """Who is in the dish."""
+    care: CareConfig = CareConfig()
+    """Care for the culture beyond this session: dose ledger, limits over its life."""
 
     @property
     def plan_ahead_ms(self) -> float:

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 UNIDENTIFIED = "http://purl.obolibrary.org/obo/NCBITaxon_32644"
 """The species that the NCBI taxonomy has for what is not known, or not alive."""
-DESCRIBED = {"cell_line": "Cell line", "chip_id": "Electrode array", "notes": "Notes"}
+DESCRIBED = {
+    "cell_line": "Cell line",
+    "passage": "Passage",
+    "coating": "Coating",
+    "medium": "Medium",
+    "chip_id": "Electrode array",
+    "notes": "Notes",
+}
 
 
 def subject_of(told: Mapping[str, str | int]) -> Subject:
@@ -27,6 +34,6 @@ def subject_of(told: Mapping[str, str | int]) -> Subject:
 
 
 def lab_of(told: Mapping[str, str | int]) -> dict[str, Any]:
-    """Return who ran the session and where, as keywords of ``NWBFile``."""
-    named = {"operator": "experimenter", "institution": "institution"}
+    """Return who ran the session, where, and under which approval, as keywords of ``NWBFile``."""
+    named = {"operator": "experimenter", "institution": "institution", "approval": "protocol"}
     return {keyword: str(told[name]) for name, keyword in named.items() if name in told}
