@@ -18,6 +18,7 @@ from wetloop.cli.keys import keys
 from wetloop.cli.new_config import new_config
 from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
+from wetloop.cli.report import report
 from wetloop.cli.run import run
 from wetloop.cli.serve import serve
 from wetloop.cli.stop import stop
@@ -41,6 +42,7 @@ app.command()(view)
 app.command()(inspect)
 app.command()(export)
 app.command()(compare)
+app.command()(report)
 app.command("fit-decoder")(fit_decoder)
 app.command()(recover)
 app.command("new-config")(new_config)
