@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 
-def report(  # noqa: PLR0913  (typer: one parameter per option)
+def report(
     paths: Annotated[
         list[Path], typer.Argument(metavar="FILES...", help="Recordings (NWB), or folders with recordings.")
     ],

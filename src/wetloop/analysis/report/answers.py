@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BEFORE_S, AFTER_S, BIN_S, GAP_S = 0.05, 0.2, 0.005, 0.05
 MOST_SITES = 32
+SHOWN_SHARE = 0.97
 EDGES_S = np.round(np.arange(-BEFORE_S, AFTER_S + BIN_S / 2, BIN_S), 6)
 
 
@@ -88,7 +89,8 @@ def draw(numbers: AnswerNumbers) -> Figure:
 def _draw_sites(axes: Axes, numbers: AnswerNumbers, n_bins: int) -> None:
     rates = numbers.site_rates["rate_per_electrode_hz"].reshape(-1, n_bins)[:MOST_SITES]
     rows = np.arange(len(rates) + 1)
-    mesh = axes.pcolormesh(1000 * EDGES_S, rows, rates, cmap=MAP, vmin=0, rasterized=True)
+    largest = max(0.1, float(np.quantile(rates, SHOWN_SHARE)))
+    mesh = axes.pcolormesh(1000 * EDGES_S, rows, rates, cmap=MAP, vmin=0, vmax=largest, rasterized=True)
     labels = [f"{name} ({n})" for name, n in zip(numbers.sites["pattern"], numbers.sites["pulses"], strict=True)]
     axes.set_yticks(rows[:-1] + 0.5, labels[: len(rates)], fontsize=7)
     axes.set_ylim(len(rates), 0)
@@ -96,7 +98,7 @@ def _draw_sites(axes: Axes, numbers: AnswerNumbers, n_bins: int) -> None:
     axes.set_xlabel("time after the pulse (ms)")
     axes.axvline(0, color="white", linewidth=0.8)
     axes.tick_params("y", length=0)
-    bar = axes.figure.colorbar(mesh, ax=axes, aspect=30)
+    bar = axes.figure.colorbar(mesh, ax=axes, aspect=30, extend="max")
     bar.set_label("rate per electrode (Hz)", color=INK)
 
 
@@ -108,7 +110,7 @@ def panel(session: Material) -> Panel:
         "psth",
         "Answers to pulses, by site",
         f"Peristimulus rate of the whole array in bins of {numbers.bin_ms:g} ms; above, by kind of pulse; below, by "
-        "stimulated site (pulses in brackets). A pulse that followed another of its site within "
+        "stimulated site (pulses in brackets; colours end at the 97th percentile). A pulse that followed another of its site within "
         f"{numbers.least_gap_ms:g} ms is not counted, so of a train mostly the first is. Pulses of other sites may fall "
         "into the window." + (f" {left_out} more sites are in the numbers only." if left_out > 0 else ""),
         numbers,

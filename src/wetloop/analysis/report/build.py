@@ -229,8 +229,10 @@ def _shown(session: SessionReport, report: Report, number: int) -> Iterator[Html
         yield page.heading("Culture", 2 if alone else 3)
         yield page.table(told.subject)
     if alone:
-        yield page.heading("Performance")
-        yield page.table(report.comparison.conditions, {"measure": "measure", "mean": report.comparison.unit})
+        yield page.heading(
+            f"Performance in T1 and T2 (before and after {report.comparison.sessions['split_s'][0] / 60:.3g} min)"
+        )
+        yield page.table(comparison.t1_and_t2(report.comparison))
     yield page.heading("Figures", 2 if alone else 3)
     yield page.figures([*([report.learning] if alone else []), *session.panels])
     yield page.heading("Methods", 2 if alone else 3)

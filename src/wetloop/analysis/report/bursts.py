@@ -9,7 +9,7 @@ import numpy as np
 
 from wetloop.analysis.activity import network_bursts, rest_statistics, time_in_bursts
 from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.style import COLOURS, Panel, new_figure
+from wetloop.analysis.report.style import COLOURS, Panel, logarithmic, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +61,9 @@ def draw(numbers: BurstNumbers, duration_s: float) -> Figure:
 
 
 def _histogram(axes: Axes, values_s: np.ndarray[tuple[int], np.dtype[np.float64]], label: str, colour: str) -> None:
-    edges = np.logspace(-1.05, 2.05, 32)
+    edges = np.append(np.arange(0.05, 1.0, 0.1), np.logspace(0.0212, 2.1, 22))
     axes.stairs(np.histogram(values_s, edges)[0], edges, fill=True, color=colour)
-    axes.set_xscale("log")
+    logarithmic(axes)
     axes.set(xlabel=label, ylabel="bursts")
 
 

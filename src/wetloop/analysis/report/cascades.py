@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wetloop.analysis.avalanches import avalanches, branching_ratio, exponent
 from wetloop.analysis.measures import log_density
 from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.style import COLOURS, INK, Panel, new_figure
+from wetloop.analysis.report.style import COLOURS, INK, Panel, logarithmic, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,10 +49,11 @@ def draw(numbers: CascadeNumbers) -> Figure:
     """Draw the density of sizes, and the slope of critical branching."""
     figure, (axes,) = new_figure()
     size, density = numbers.sizes["size_spikes"], numbers.sizes["density_per_spike"]
-    axes.loglog(size, density, "o", color=COLOURS[0], markersize=4, label="avalanches")
-    axes.loglog(
+    axes.plot(size, density, "o", color=COLOURS[0], markersize=4, label="avalanches")
+    axes.plot(
         size, density[0] * (size / size[0]) ** -REFERENCE, "--", color=INK, label=f"exponent {REFERENCE} (critical)"
     )
+    logarithmic(axes, "xy")
     axes.set(xlabel="size of an avalanche (spikes)", ylabel="density (per spike)")
     axes.legend()
     return figure

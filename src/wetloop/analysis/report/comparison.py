@@ -11,11 +11,19 @@ from wetloop.analysis.measures import interval_of_mean
 from wetloop.analysis.report.numbers import Columns, Numbers
 from wetloop.analysis.report.outcomes import outcome, scores, split_s
 from wetloop.core.plugin import seeded
+from wetloop.recording.tally import LONG_RALLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wetloop.analysis.report.material import Material
+
+WORDINGS = {
+    "episodes": "episodes",
+    "aces_percent": "aces, without a hit (%)",
+    "long_percent": f"long, more than {LONG_RALLY} hits (%)",
+    "paddle_per_s": "paddle movement in play (heights per s)",
+}
 
 
 @dataclass(frozen=True)
@@ -63,3 +71,13 @@ def _by_condition(columns: Columns, names: list[str]) -> Columns:
             rows.append((condition, name, int(chosen.sum()), mean, sd, *interval))
     told = ("condition", "measure", "sessions", "mean", "sd", "low", "high")
     return {name: np.array(values) for name, values in zip(told, zip(*rows, strict=True), strict=True)}
+
+
+def t1_and_t2(told: ComparisonNumbers) -> Columns:
+    """Return the scores of the first session, a row per measure, with T1 beside T2."""
+    names = [name.removesuffix("_t1") for name in told.sessions if name.endswith("_t1")]
+    wordings = WORDINGS | {"mean": f"mean {told.measure} ({told.unit})"}
+    return {
+        "measure": np.array([wordings[name] for name in names], str),
+        **{part: np.array([told.sessions[f"{name}_{part.lower()}"][0] for name in names]) for part in ("T1", "T2")},
+    }

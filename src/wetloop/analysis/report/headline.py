@@ -120,9 +120,13 @@ def _losses(session: Material) -> Iterator[str]:
 
 def _pulses(session: Material) -> Iterator[str]:
     fates, counts = np.unique(session.pulses["fate"], return_counts=True)
-    odd = [(FATES[fate].replace("_", " "), n) for fate, n in zip(fates, counts, strict=True) if fate not in EXPECTED]
+    odd = [
+        (FATES[fate].replace("refused_", "refused by the guard: ").replace("_", " "), n)
+        for fate, n in zip(fates, counts, strict=True)
+        if fate not in EXPECTED
+    ]
     if odd:
-        yield "Pulses not delivered: " + ", ".join(f"{n} {fate}" for fate, n in odd) + "."
+        yield "Pulses not delivered: " + "; ".join(f"{n} ({fate})" for fate, n in odd) + "."
 
 
 def _alarms(summary: dict[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wetloop.analysis.activity import intervals_s
 from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.style import COLOURS, Panel, new_figure
+from wetloop.analysis.report.style import COLOURS, Panel, logarithmic, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def draw(numbers: IntervalNumbers) -> Figure:
     figure, (axes,) = new_figure()
     share = 100 * numbers.histogram["intervals"] / numbers.intervals
     axes.stairs(share, EDGES_MS, fill=True, color=COLOURS[0])
-    axes.set_xscale("log")
+    logarithmic(axes)
     axes.set(xlabel="interspike interval (ms)", ylabel="share of intervals (%)")
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +65,7 @@ def measure(sessions: Sequence[Material]) -> CurveNumbers:
 
 def _curve(condition: str, told: list[Outcome], edges_s: Floats) -> Columns:
     rng = seeded(0, f"learning {condition}")
-    windows = list(zip(edges_s[:-1], edges_s[1:], strict=True))
+    windows = list(pairwise(edges_s.tolist()))
     values = [_of_window(told, start_s, stop_s) for start_s, stop_s in windows]
     intervals = np.array([interval_of_mean(each, rng) for each in values])
     return {

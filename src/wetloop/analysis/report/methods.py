@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wetloop.analysis.report.numbers import Columns
 from wetloop.core.layout import pitch_um, positions_um
 from wetloop.core.types import Signal
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wetloop.analysis.report.material import Material
+    from wetloop.analysis.report.numbers import Columns
 
     Section = dict[str, Any]
 
@@ -116,7 +116,7 @@ def _rig(session: Material) -> str:
     where = positions_um(info.probe)
     motor = [int((session.layout.regions == region).sum()) for region in range(session.layout.n_regions)]
     array = (
-        f"Activity was recorded with {info.n_channels} electrodes ({pitch_um(where):g} um between neighbours) at "
+        f"Activity was recorded with {info.n_channels} electrodes ({pitch_um(where):g} µm between neighbours) at "
         f"{info.sampling_frequency:g} Hz ({info.name}), in packets of {info.packet_samples} samples. "
         f"{len(session.layout.sensory)} electrodes were sensory; {_listed(map(str, motor))} lay in the motor regions."
     )
@@ -166,8 +166,8 @@ def _place_rate(encoder: Section) -> str:
     return (
         "The sensory electrode that was pulsed told the place of the ball, its rate the distance: from "
         f"{encoder['min_rate_hz']:g} to {encoder['max_rate_hz']:g} Hz, in biphasic pulses of "
-        f"{encoder['phase_us']:g} us per phase with an amplitude of {encoder['amplitude_mv']:g} mV "
-        f"({encoder['amplitude_ua']:g} uA on rigs that control current)."
+        f"{encoder['phase_us']:g} µs per phase with an amplitude of {encoder['amplitude_mv']:g} mV "
+        f"({encoder['amplitude_ua']:g} µA on rigs that control current)."
     )
 
 
@@ -186,7 +186,7 @@ def _dishbrain(feedback: Section) -> str:
         f"{good['rate_hz']:g} Hz for {good['duration_ms']:g} ms ({good['amplitude_mv']:g} mV); after "
         f"{_listed(feedback['random_events'])}, random ones at {bad['rate_hz']:g} Hz on average for "
         f"{bad['duration_s']:g} s ({bad['amplitude_mv']:g} mV), followed by {feedback['rest_s']:g} s without stimulation "
-        f"(after Kagan et al. 2022). Phases lasted {feedback['phase_us']:g} us."
+        f"(after Kagan et al. 2022). Phases lasted {feedback['phase_us']:g} µs."
     )
 
 

@@ -53,7 +53,7 @@ def draw(numbers: OverviewNumbers, groups: list[Group], row_of: np.ndarray[tuple
     figure, (top, below) = new_figure(2, height_in=4.2, sharex=True, height_ratios=[1, 3])
     start, stop = numbers.array["start_s"], numbers.array["stop_s"]
     top.stairs(numbers.array["mean_rate_hz"], np.append(start, stop[-1]) / 60, color=COLOURS[0], fill=True)
-    top.set_ylabel("mean\nelectrode (Hz)")
+    top.set_ylabel("mean (Hz)")
     picture = np.zeros((len(row_of), len(start)))
     picture[row_of] = numbers.electrodes["rate_hz"].reshape(len(start), -1).T
     largest = max(1.0, float(np.quantile(picture, 0.99)))

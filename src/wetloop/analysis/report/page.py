@@ -31,7 +31,7 @@ figcaption { font-size: 0.85rem; line-height: 1.4; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: 0.5rem; }
 .facts div { background: var(--card); border-radius: 6px; padding: 0.45rem 0.7rem; }
 .facts dt { font-size: 0.78rem; color: var(--dim); } .facts dd { margin: 0; font-weight: 600; }
-.warn { border-left: 4px solid var(--warn); padding-left: 0.8rem; } .warn li { margin: 0.15rem 0; }
+.warn { border-left: 4px solid var(--warn); margin: 0.3rem 0; padding-left: 1.8rem; } .warn li { margin: 0.15rem 0; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.4rem 1.6rem; }
 figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; max-width: 36rem; height: auto; }
 .empty { background: var(--card); border-radius: 6px; padding: 1.5rem 1rem; color: var(--dim); margin: 0.4rem 0; }

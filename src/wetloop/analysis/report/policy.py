@@ -34,8 +34,8 @@ class Shown(NamedTuple):
 class PolicyNumbers(Numbers):
     """Motor balance and action by what was shown.
 
-    ``correlation`` is that of balance and what was shown over the decisions in play (Pearson); intervals are bootstrapped
-    over ``episodes``, which are independent of each other where single decisions are not.
+    Correlations (Pearson) with what was shown are over the decisions in play; intervals are bootstrapped over
+    ``episodes``, since successive decisions depend on each other.
     """
 
     shown: str

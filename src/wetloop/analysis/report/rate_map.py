@@ -9,7 +9,7 @@ import numpy as np
 
 from wetloop.analysis.activity import rates_hz
 from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.style import INK, MAP, Panel, new_figure
+from wetloop.analysis.report.style import INK, MAP, Panel, decade, new_figure
 from wetloop.core.layout import pitch_um, positions_um
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def draw(numbers: RateNumbers) -> Figure:
             told["x_um"][chosen], told["y_um"][chosen], c=rates[chosen], norm=norm, cmap=MAP, marker=shapes[name],
             s=_mark_area(told), edgecolors=INK, linewidths=0.5, label=name,
         )  # fmt: skip
-    axes.set_aspect("equal", "datalim")
+    axes.set_aspect("equal")
     axes.invert_yaxis()
     axes.margins(0.08)
-    axes.set(xlabel="x (um)", ylabel="y (um)")
+    axes.set(xlabel="x (µm)", ylabel="y (µm)")
     figure.legend(loc="outside upper left", ncols=4)
-    figure.colorbar(drawn, ax=axes, shrink=0.8, extend="min", label="mean rate (Hz)")
+    figure.colorbar(drawn, ax=axes, shrink=0.8, extend="min", label="mean rate (Hz)", format=decade)
     return figure
 
 

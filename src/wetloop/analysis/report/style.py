@@ -86,6 +86,23 @@ def new_figure(rows: int = 1, *, height_in: float = HEIGHT_IN, **options: Any) -
     return figure, list(axes[:, 0])
 
 
+def logarithmic(axes: Axes, sides: str = "x") -> None:
+    """Make axes logarithmic with plain numbers at the decades, since no text is taken for a formula."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for side in sides:
+        axes.set(**{f"{side}scale": "log"})
+        axis = axes.xaxis if side == "x" else axes.yaxis
+        axis.set_major_locator(LogLocator(numticks=8))
+        axis.set_major_formatter(decade)
+        axis.set_minor_formatter(NullFormatter())
+
+
+def decade(value: float, _position: object = None) -> str:
+    """Return a tick's label: 0.01, 1, 1,000, then 1e6."""
+    return f"{value:g}" if not 1e3 <= value < 1e6 else f"{value:,.0f}"
+
+
 def inline_svg(panel: Panel) -> str:
     """Return the figure as SVG for a page: no names that could clash, no addresses, colours of the page's theme."""
     text = _svg(panel, transparent=True)

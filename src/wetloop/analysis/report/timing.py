@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.style import COLOURS, INK, Panel, new_figure
+from wetloop.analysis.report.style import COLOURS, INK, Panel, logarithmic, new_figure
 from wetloop.recording.tally import LATE_US
 
 if TYPE_CHECKING:
@@ -93,14 +93,13 @@ def draw(numbers: TimingNumbers) -> Figure:
     _deadline(axes[0], numbers.block_us, "length of a block")
     axes[0].set_ylabel("blocks")
     axes[0].legend()
-    axes[-1].set_xlabel("time (us)")
+    axes[-1].set_xlabel("time (µs)")
     return figure
 
 
 def _steps(axes: Axes, counts: npt.NDArray[np.int64], label: str, colour: str, line: str) -> None:
     axes.stairs(counts, EDGES_US, color=colour, linestyle=line, label=label)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    logarithmic(axes, "xy")
     axes.set_ylim(bottom=0.7)
     axes.set_xlim(EDGES_US[0], EDGES_US[-1])
 
@@ -114,17 +113,17 @@ def panel(session: Material) -> Panel:
     """Return the figure of the loop's timing."""
     numbers = measure(session)
     told = (
-        f"Decisions were late by {numbers.lateness_p50_us:.3g} us (median), {numbers.lateness_p99_us:.3g} us (99th "
-        f"percentile); {numbers.late_decisions} were more than {numbers.late_after_us:g} us late."
+        f"Decisions were late by {numbers.lateness_p50_us:.3g} µs (median), {numbers.lateness_p99_us:.3g} µs (99th "
+        f"percentile); {numbers.late_decisions} were more than {numbers.late_after_us:g} µs late."
         if numbers.histogram["lateness"].any()
         else "The session did not run in real time, so no decision could be late."
     )
     return Panel(
         "timing",
         "Timing of the loop",
-        f"Time of the engine per block of {numbers.block_us:g} us, which is its deadline: median "
-        f"{numbers.compute_p50_us:.3g} us, 99th percentile {numbers.compute_p99_us:.3g} us, at most "
-        f"{numbers.compute_max_us:.4g} us. {told} Counts are on a logarithmic scale.",
+        f"Time of the engine per block of {numbers.block_us:g} µs, which is its deadline: median "
+        f"{numbers.compute_p50_us:.3g} µs, 99th percentile {numbers.compute_p99_us:.3g} µs, at most "
+        f"{numbers.compute_max_us:.4g} µs. {told} Counts are on a logarithmic scale.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.blocks else "No block was recorded.",
