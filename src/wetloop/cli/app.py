@@ -11,6 +11,7 @@ from wetloop.cli.doctor import doctor
 from wetloop.cli.drivers import drivers
 from wetloop.cli.emulate import emulate
 from wetloop.cli.encode_preview import encode_preview
+from wetloop.cli.experiment import experiment
 from wetloop.cli.export import export
 from wetloop.cli.fit_decoder import fit_decoder
 from wetloop.cli.inspect import inspect
@@ -43,6 +44,7 @@ app.command()(inspect)
 app.command()(export)
 app.command()(compare)
 app.command()(report)
+app.command()(experiment)
 app.command("fit-decoder")(fit_decoder)
 app.command()(recover)
 app.command("new-config")(new_config)

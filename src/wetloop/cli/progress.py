@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from wetloop.experiments.runner import Played
     from wetloop.session import Progress
 
     Report = Callable[[Progress], None]
@@ -62,6 +63,37 @@ def share_view(*, quiet: bool) -> Iterator[Callable[[float], None] | None]:
     else:
         with _bar(1.0) as update:
             yield lambda share: update(share, "")
+
+
+@contextmanager
+def runs_view(*, quiet: bool) -> Iterator[Callable[[Played], None] | None]:
+    """Give what an experiment is to call with each run: a bar with the time left, or a line."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(1.0) as update:
+            yield lambda played: update(played.done / played.total, _run_told(played))
+    else:
+        begun, left = time.monotonic(), time_left()
+        yield lambda played: typer.echo(f"{_run_told(played)}{left(played, time.monotonic() - begun)}", err=True)
+
+
+def _run_told(played: Played) -> str:
+    failed = f" failed: {played.message}" if played.message else ""
+    return f"{played.done} of {played.total} runs, {played.code}{failed}"
+
+
+def time_left() -> Callable[[Played, float], str]:
+    """Return what tells the time that is left, in words, from the pace of the runs since the start."""
+    first: int | None = None
+
+    def told(played: Played, elapsed_s: float) -> str:
+        nonlocal first
+        first = played.done - 1 if first is None else first
+        left_s = elapsed_s / (played.done - first) * (played.total - played.done)
+        return f", about {left_s / 60:.0f} min left" if left_s else ""
+
+    return told
 
 
 @contextmanager

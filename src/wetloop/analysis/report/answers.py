@@ -110,9 +110,10 @@ def panel(session: Material) -> Panel:
         "psth",
         "Answers to pulses, by site",
         f"Peristimulus rate of the whole array in bins of {numbers.bin_ms:g} ms; above, by kind of pulse; below, by "
-        "stimulated site (pulses in brackets; colours end at the 97th percentile). A pulse that followed another of its site within "
-        f"{numbers.least_gap_ms:g} ms is not counted, so of a train mostly the first is. Pulses of other sites may fall "
-        "into the window." + (f" {left_out} more sites are in the numbers only." if left_out > 0 else ""),
+        "stimulated site (pulses in brackets; colours end at the 97th percentile). A pulse that followed another of "
+        f"its site within {numbers.least_gap_ms:g} ms is not counted, so of a train mostly the first is. Pulses of "
+        "other sites may fall into the window."
+        + (f" {left_out} more sites are in the numbers only." if left_out > 0 else ""),
         numbers,
         lambda: draw(numbers),
         "" if len(numbers.sites["pulses"]) else "No pulse was delivered.",

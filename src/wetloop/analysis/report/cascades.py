@@ -65,11 +65,11 @@ def panel(session: Material) -> Panel:
     return Panel(
         "avalanches",
         "Avalanche sizes",
-        f"{numbers.avalanches} avalanches (Beggs and Plenz 2003): runs of bins with spikes; the bin is the array's mean "
-        f"interval between spikes, {numbers.bin_ms:.3g} ms. Exponent by maximum likelihood (Clauset et al. 2009) "
+        f"{numbers.avalanches} avalanches (Beggs and Plenz 2003): runs of bins with spikes; the bin is the array's "
+        f"mean interval between spikes, {numbers.bin_ms:.3g} ms. Exponent by maximum likelihood (Clauset et al. 2009) "
         f"{numbers.size_exponent:.3g} for sizes, {numbers.duration_exponent:.3g} for durations; branching ratio "
-        f"{numbers.branching_ratio:.3g}, which an array that sees few of the cells makes smaller. An exponent alone proves "
-        "no criticality.",
+        f"{numbers.branching_ratio:.3g}, which an array that sees few of the cells makes smaller. An exponent alone "
+        "proves no criticality.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.avalanches else "No spike was recorded.",

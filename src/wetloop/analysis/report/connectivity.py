@@ -85,8 +85,8 @@ def panel(session: Material) -> Panel:
         "connectivity",
         "Functional connectivity",
         "Spike time tiling coefficient (Cutts and Eglen 2014) of each pair of electrodes, "
-        f"dt = {numbers.dt_ms:g} ms: 1 where all spikes coincide, 0 as by chance. {numbers.electrodes} electrodes with at "
-        f"least {LEAST_SPIKES} spikes (at most the {MOST_CHANNELS} most active), in the order of the raster; mean "
+        f"dt = {numbers.dt_ms:g} ms: 1 where all spikes coincide, 0 as by chance. {numbers.electrodes} electrodes with "
+        f"at least {LEAST_SPIKES} spikes (at most the {MOST_CHANNELS} most active), in the order of the raster; mean "
         f"{numbers.mean_sttc:.3g}. Bursts raise it everywhere.",
         numbers,
         lambda: draw(numbers),

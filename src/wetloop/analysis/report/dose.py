@@ -104,10 +104,10 @@ def panel(session: Material) -> Panel:
     return Panel(
         "dose",
         "Dose",
-        f"Pulses delivered to each stimulated electrode, and their charge (larger phase, summed): {numbers.charge_nc:.4g} nC "
-        f"in all, at most {numbers.largest_charge_nc:.4g} nC on one electrode{allowed}. "
-        f"{numbers.pulses_asked_for - numbers.pulses_delivered} of {numbers.pulses_asked_for} pulses asked for were not "
-        "delivered.",
+        "Pulses delivered to each stimulated electrode, and their charge (larger phase, summed): "
+        f"{numbers.charge_nc:.4g} nC in all, at most {numbers.largest_charge_nc:.4g} nC on one electrode{allowed}. "
+        f"{numbers.pulses_asked_for - numbers.pulses_delivered} of {numbers.pulses_asked_for} pulses asked for were "
+        "not delivered.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.pulses_delivered else "No pulse was delivered.",

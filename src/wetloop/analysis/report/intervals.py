@@ -61,8 +61,8 @@ def panel(session: Material) -> Panel:
     return Panel(
         "isi",
         "Interspike intervals",
-        f"Intervals between successive spikes of an electrode, all electrodes together ({numbers.intervals}), ten bins per "
-        f"decade. Median {numbers.median_ms:.3g} ms, coefficient of variation {numbers.cv:.3g}, "
+        f"Intervals between successive spikes of an electrode, all electrodes together ({numbers.intervals}), ten bins "
+        f"per decade. Median {numbers.median_ms:.3g} ms, coefficient of variation {numbers.cv:.3g}, "
         f"{100 * numbers.share_below_10_ms:.3g} % below 10 ms (within bursts).",
         numbers,
         lambda: draw(numbers),

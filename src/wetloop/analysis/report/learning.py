@@ -123,8 +123,8 @@ def panel(sessions: Sequence[Material]) -> Panel:
     return Panel(
         "learning",
         "Learning curves" if several else "Learning curve",
-        f"Mean {numbers.measure} by the time at which an episode starts, {N_BINS} bins, with 95 % bootstrap intervals over "
-        f"{numbers.unit_of_interval}. "
+        f"Mean {numbers.measure} by the time at which an episode starts, {N_BINS} bins, with 95 % bootstrap intervals "
+        f"over {numbers.unit_of_interval}. "
         + ("" if numbers.unit_of_interval == "sessions" else "Episodes of a session are no independent cultures. ")
         + f"The dotted line ends T1 ({numbers.split_s / 60:.3g} min).",
         numbers,

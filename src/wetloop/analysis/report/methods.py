@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     Section = dict[str, Any]
 
 ANALYSIS = (
-    "Spikes were taken as they were detected, unsorted; those marked as artefacts were left out. Network bursts were runs "
-    "of bins of 100 ms in which at least 25 % of the active electrodes fired, with gaps of up to 200 ms bridged. "
+    "Spikes were taken as they were detected, unsorted; those marked as artefacts were left out. Network bursts were "
+    "runs of bins of 100 ms in which at least 25 % of the active electrodes fired, with gaps of up to 200 ms bridged. "
     "Avalanches were runs of bins with spikes, the bin being the mean interval between spikes of the array (Beggs and "
-    "Plenz 2003); exponents are maximum-likelihood estimates (Clauset, Shalizi and Newman 2009). Functional connectivity "
-    "is the spike time tiling coefficient with dt = 10 ms (Cutts and Eglen 2014). Intervals are 95 % percentile "
-    "bootstrap intervals of the mean (2,000 resamples)."
+    "Plenz 2003); exponents are maximum-likelihood estimates (Clauset, Shalizi and Newman 2009). Functional "
+    "connectivity is the spike time tiling coefficient with dt = 10 ms (Cutts and Eglen 2014). Intervals are 95 % "
+    "percentile bootstrap intervals of the mean (2,000 resamples)."
 )
 RANGES = ("min_rate_hz", "max_rate_hz")
 
@@ -105,8 +105,8 @@ def _culture(session: Material) -> str:
         return (
             f"The culture was simulated: {source['cells']} leaky integrate-and-fire cells with adaptation and synaptic "
             f"depression, {100 * source['network']['excitatory_share']:g} % of them excitatory, "
-            f"{source['network']['synapses_per_cell']} synapses per cell, simulated for {source['settle_s']:g} s before "
-            f"the session; plasticity: {kind}.{known if told else ''}"
+            f"{source['network']['synapses_per_cell']} synapses per cell, simulated for {source['settle_s']:g} s "
+            f"before the session; plasticity: {kind}.{known if told else ''}"
         )
     return f"Spikes came from the source {_with_parameters(source)}.{known}"
 
@@ -129,8 +129,8 @@ def _detection(session: Material) -> str:
         return "The rig delivered spikes."
     return (
         f"Samples were filtered from {found['low_hz']:g} to {found['high_hz']:g} Hz; spikes were negative peaks beyond "
-        f"{found['threshold_sigma']:g} standard deviations of the noise (median of the absolute values over 0.6745), with a "
-        f"lockout of {found['lockout_ms']:g} ms, and {found['blank_ms']:g} ms after each pulse were blanked."
+        f"{found['threshold_sigma']:g} standard deviations of the noise (median of the absolute values over 0.6745), "
+        f"with a lockout of {found['lockout_ms']:g} ms, and {found['blank_ms']:g} ms after each pulse were blanked."
     )
 
 
@@ -156,8 +156,8 @@ def _with_parameters(section: Section) -> str:
 def _pong(task: Section) -> str:
     return (
         f"The task was Pong with a paddle of {task['paddle']:g} of the field's height, moving at no more than "
-        f"{task['paddle_speed']:g} heights per s; the ball crossed the field in {task['crossing_s']:g} s, with slopes of "
-        f"{task['min_slope']:g} to {task['max_slope']:g}. "
+        f"{task['paddle_speed']:g} heights per s; the ball crossed the field in {task['crossing_s']:g} s, with slopes "
+        f"of {task['min_slope']:g} to {task['max_slope']:g}. "
         + ("A miss ended the rally." if task["miss_ends_episode"] else "After a miss the ball bounced on.")
     )
 
@@ -173,8 +173,8 @@ def _place_rate(encoder: Section) -> str:
 
 def _region_ratio(decoder: Section) -> str:
     return (
-        f"The action was the log ratio of the two motor regions' rates, smoothed over {decoder['smoothing_ms']:g} ms with "
-        f"{decoder['floor_hz']:g} Hz added to each, as a standard score of its own mean and spread over "
+        f"The action was the log ratio of the two motor regions' rates, smoothed over {decoder['smoothing_ms']:g} ms "
+        f"with {decoder['floor_hz']:g} Hz added to each, as a standard score of its own mean and spread over "
         f"{decoder['gain_s']:g} s, clipped to -1 to 1."
     )
 
@@ -185,8 +185,8 @@ def _dishbrain(feedback: Section) -> str:
         f"After {_listed(feedback['predictable_events'])}, all sensory electrodes were pulsed together at "
         f"{good['rate_hz']:g} Hz for {good['duration_ms']:g} ms ({good['amplitude_mv']:g} mV); after "
         f"{_listed(feedback['random_events'])}, random ones at {bad['rate_hz']:g} Hz on average for "
-        f"{bad['duration_s']:g} s ({bad['amplitude_mv']:g} mV), followed by {feedback['rest_s']:g} s without stimulation "
-        f"(after Kagan et al. 2022). Phases lasted {feedback['phase_us']:g} µs."
+        f"{bad['duration_s']:g} s ({bad['amplitude_mv']:g} mV), followed by {feedback['rest_s']:g} s without "
+        f"stimulation (after Kagan et al. 2022). Phases lasted {feedback['phase_us']:g} µs."
     )
 
 
@@ -216,15 +216,15 @@ def _stimulation(session: Material) -> str:
     lease = session.config.get("guard", {}).get("lease_ms")
     silent = f" Stimulation fell silent {lease:g} ms after the last decision." if lease else ""
     return (
-        "Every pulse was charge-balanced and passed a guard, which refused what exceeded a limit and dropped what would "
-        f"have been late. Limits in force: {bounds or 'none'}.{silent}"
+        "Every pulse was charge-balanced and passed a guard, which refused what exceeded a limit and dropped what "
+        f"would have been late. Limits in force: {bounds or 'none'}.{silent}"
     )
 
 
 def _session(session: Material) -> str:
     return (
-        f"The session of {session.duration_s / 60:.4g} min ran on {session.header['session_start']} under the condition "
-        f"{session.condition}, with seed {session.header['seed']} for everything random."
+        f"The session of {session.duration_s / 60:.4g} min ran on {session.header['session_start']} under the "
+        f"condition {session.condition}, with seed {session.header['seed']} for everything random."
     )
 
 

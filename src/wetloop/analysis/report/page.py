@@ -49,8 +49,8 @@ td.n, th.n { text-align: right; } .parameters { columns: 24rem; font-size: 0.78r
 PAGE = Template(
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-    "<title>$title</title>\n<style>$style</style>\n</head>\n<body>\n$body\n</body>\n</html>\n"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src "
+    'data:">\n<title>$title</title>\n<style>$style</style>\n</head>\n<body>\n$body\n</body>\n</html>\n'
 )
 
 

@@ -142,10 +142,10 @@ def panel(session: Material) -> Panel:
     return Panel(
         "policy",
         "Policy",
-        "What the culture did by what it was shown, in play only: balance of the two motor regions, and the action that the "
-        "decoder made of it, positive upwards in Pong. A culture that follows the ball rises from left to right. Means "
-        f"over {numbers.episodes} episodes with 95 % bootstrap intervals; correlation with what was shown: balance "
-        f"{numbers.correlation_balance:.3f}, action {numbers.correlation_action:.3f}.",
+        "What the culture did by what it was shown, in play only: balance of the two motor regions, and the action "
+        "that the decoder made of it, positive upwards in Pong. A culture that follows the ball rises from left to "
+        f"right. Means over {numbers.episodes} episodes with 95 % bootstrap intervals; correlation with what was "
+        f"shown: balance {numbers.correlation_balance:.3f}, action {numbers.correlation_action:.3f}.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.decisions_in_play else "The task was never in play.",

@@ -131,9 +131,9 @@ def panel(session: Material) -> Panel:
     return Panel(
         "raster",
         "Spikes and pulses",
-        f"{numbers.stop_s - numbers.start_s:.3g} s around {numbers.centre}. One row per electrode, ordered by its role; "
-        "a stroke is a spike. Electrodes that are pulsed record artefacts, which are left out where the session marked "
-        "them.",
+        f"{numbers.stop_s - numbers.start_s:.3g} s around {numbers.centre}. One row per electrode, ordered by its "
+        "role; a stroke is a spike. Electrodes that are pulsed record artefacts, which are left out where the session "
+        "marked them.",
         numbers,
         lambda: draw(numbers, groups, row_of),
         "Neither spikes nor pulses lie in the window." if silent else "",
