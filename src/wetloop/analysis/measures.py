@@ -49,14 +49,16 @@ def means_by_bin(which: Integers, values: Floats, n_bins: int) -> Floats:
     inside = which >= 0
     counts = np.bincount(which[inside], minlength=n_bins)
     sums = np.bincount(which[inside], weights=values[inside], minlength=n_bins)
-    return np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
+    means: Floats = np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
+    return means
 
 
 def first_of_trains(times_s: Floats, gap_s: float) -> Floats:
     """Return the times, ascending, before which nothing happened for ``gap_s``."""
     if not len(times_s):
         return times_s
-    return times_s[np.append(True, np.diff(times_s) >= gap_s)]
+    first: Floats = times_s[np.append(True, np.diff(times_s) >= gap_s)]
+    return first
 
 
 def psth(activity: Activity, onsets_s: Floats, edges_s: Floats) -> Floats:
@@ -73,11 +75,12 @@ def psth(activity: Activity, onsets_s: Floats, edges_s: Floats) -> Floats:
 def motor_balance(first: Floats, second: Floats) -> Floats:
     """Return by how much the first region is more active, (first - second) / (first + second), NaN for no spikes."""
     both = first + second
-    return np.divide(first - second, both, out=np.full(len(both), np.nan), where=both > 0)
+    balance: Floats = np.divide(first - second, both, out=np.full(len(both), np.nan), where=both > 0)
+    return balance
 
 
 def log_density(values: Floats, per_decade: int) -> tuple[Floats, Floats]:
-    """Return the probability density of positive values in logarithmic bins: centres and densities, empty bins left out.
+    """Return the density of positive whole numbers in logarithmic bins: centres and densities, without empty bins.
 
     Bins that hold no whole number are impossible for counts and would show gaps: below ten, every integer is a bin.
     """
@@ -96,8 +99,8 @@ def log_density(values: Floats, per_decade: int) -> tuple[Floats, Floats]:
 def sttc(activity: Activity, channels: Integers, dt_s: float) -> Floats:
     """Return the spike time tiling coefficient of each pair of channels, shape (n, n); NaN for a silent channel.
 
-    Cutts and Eglen, J. Neurosci. 2014: the mean of (P_a - T_b) / (1 - P_a T_b) and the same with a and b exchanged. P_a is
-    the share of a's spikes within ``dt_s`` of a spike of b, T_b the share of time within ``dt_s`` of a spike of b.
+    Cutts and Eglen, J. Neurosci. 2014: the mean of (P_a - T_b) / (1 - P_a T_b) and the same with a and b exchanged.
+    P_a is the share of a's spikes within ``dt_s`` of a spike of b, T_b the share of time within ``dt_s`` of one.
     Unlike a correlation it does not depend on the rates.
     """
     column = np.full(activity.n_channels, -1)

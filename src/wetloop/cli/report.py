@@ -8,7 +8,8 @@ import typer
 
 def report(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Recordings (NWB), or folders with recordings.")
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Recordings (NWB) or folders of them, or the folder of an experiment."),
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="PAGE.html", help="The page to write.")] = Path("report.html"),
@@ -19,15 +20,16 @@ def report(
 ) -> None:
     """Report on sessions: one HTML page that needs no other file and no network.
 
-    Several sessions are compared by condition. Each number of a figure is in its CSV table and in --json too.
+    Several sessions are compared by condition; of an experiment, the first table tells who learns. Each number of a figure is in its CSV table and in --json too.
     """
-    from wetloop.analysis.report.build import Wanted, recordings, report_on, write
+    from wetloop.analysis.report.build import report_on, subject_of
+    from wetloop.analysis.report.write import Wanted, write
     from wetloop.cli.progress import share_view
     from wetloop.recording.export import require_free
 
     require_free([out], replace=force)
     with share_view(quiet=json) as on_progress:
-        made = report_on(recordings(paths), on_progress=on_progress)
+        made = report_on(subject_of(paths), on_progress=on_progress)
         files = write(made, Wanted(out, figures, csv), replace=force)
     _print({"report": str(out), "files": files}, made.to_dict(), json=json)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.analysis.measures import first_of_trains, psth
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import INK, KIND_COLOURS, LINES, MAP, Panel, new_figure
 from wetloop.kernels.records import KINDS
 
@@ -109,10 +109,10 @@ def panel(session: Material) -> Panel:
     return Panel(
         "psth",
         "Answers to pulses, by site",
-        f"Peristimulus rate of the whole array in bins of {numbers.bin_ms:g} ms; above, by kind of pulse; below, by "
-        "stimulated site (pulses in brackets; colours end at the 97th percentile). A pulse that followed another of "
-        f"its site within {numbers.least_gap_ms:g} ms is not counted, so of a train mostly the first is. Pulses of "
-        "other sites may fall into the window."
+        f"Peristimulus rate of the whole array in bins of {worded(numbers.bin_ms)} ms; above, by kind of pulse; below, "
+        "by stimulated site (pulses in brackets; colours end at the 97th percentile). A pulse that followed another of "
+        f"its site within {worded(numbers.least_gap_ms)} ms is not counted, so of a train mostly the first is. Pulses "
+        "of other sites may fall into the window."
         + (f" {left_out} more sites are in the numbers only." if left_out > 0 else ""),
         numbers,
         lambda: draw(numbers),

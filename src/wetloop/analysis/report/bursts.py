@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.analysis.activity import network_bursts, rest_statistics, time_in_bursts
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import COLOURS, Panel, logarithmic, new_figure
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def panel(session: Material) -> Panel:
         "Network bursts",
         f"{len(numbers.bursts['start_s'])} network bursts: runs of bins of 100 ms in which at least 25 % of the active "
         "electrodes fire, gaps of up to 200 ms bridged, whether evoked or not. "
-        f"{numbers.bursts_per_min:.3g} per min, {numbers.mean_duration_s:.3g} s long, "
-        f"{100 * numbers.share_of_spikes:.3g} % of the spikes; coefficient of variation of their intervals "
-        f"{numbers.interval_cv:.3g}. Durations are multiples of the bin.",
+        f"{worded(numbers.bursts_per_min)} per min, {worded(numbers.mean_duration_s)} s long, "
+        f"{worded(100 * numbers.share_of_spikes)} % of the spikes; coefficient of variation of their intervals "
+        f"{worded(numbers.interval_cv)}. Durations are multiples of the bin.",
         numbers,
         lambda: draw(numbers, duration_s),
         "" if len(numbers.bursts["start_s"]) else "No network burst was found.",

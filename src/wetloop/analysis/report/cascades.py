@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wetloop.analysis.avalanches import avalanches, branching_ratio, exponent
 from wetloop.analysis.measures import log_density
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import COLOURS, INK, Panel, logarithmic, new_figure
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def panel(session: Material) -> Panel:
     return Panel(
         "avalanches",
         "Avalanche sizes",
-        f"{numbers.avalanches} avalanches (Beggs and Plenz 2003): runs of bins with spikes; the bin is the array's "
-        f"mean interval between spikes, {numbers.bin_ms:.3g} ms. Exponent by maximum likelihood (Clauset et al. 2009) "
-        f"{numbers.size_exponent:.3g} for sizes, {numbers.duration_exponent:.3g} for durations; branching ratio "
-        f"{numbers.branching_ratio:.3g}, which an array that sees few of the cells makes smaller. An exponent alone "
-        "proves no criticality.",
+        f"{worded(numbers.avalanches)} avalanches (Beggs and Plenz 2003): runs of bins with spikes; the bin is the "
+        f"array's mean interval between spikes, {worded(numbers.bin_ms)} ms. Exponent by maximum likelihood (Clauset "
+        f"et al. 2009) {worded(numbers.size_exponent)} for sizes, {worded(numbers.duration_exponent)} for durations; "
+        f"branching ratio {worded(numbers.branching_ratio)}, which an array that sees few of the cells makes smaller. "
+        "An exponent alone proves no criticality.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.avalanches else "No spike was recorded.",

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.analysis.measures import interval_of_mean
-from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.outcomes import outcome, scores, split_s
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
+from wetloop.analysis.report.outcomes import Sketch, split_s
+from wetloop.core.errors import ConfigError
 from wetloop.core.plugin import seeded
 from wetloop.recording.tally import LONG_RALLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wetloop.analysis.report.material import Material
 
 WORDINGS = {
     "episodes": "episodes",
@@ -40,22 +40,36 @@ class ComparisonNumbers(Numbers):
     conditions: Columns
 
 
-def measure(sessions: Sequence[Material]) -> ComparisonNumbers:
-    """Return the scores of the sessions and of their conditions; measures of Pong where all of them have hits."""
-    scored = [scores(session) for session in sessions]
-    shared = [name for name in scored[0] if all(name in each for each in scored)]
+def measure(sessions: Sequence[Sketch]) -> ComparisonNumbers:
+    """Return the scores of the sessions and of their conditions.
+
+    Raises
+    ------
+    ConfigError
+        Where the sessions are not measured by the same.
+    """
+    scored = [session.scores for session in sessions]
+    names = list(scored[0])
+    _same_measure(sessions)
     columns: Columns = {
         "session": np.arange(1, len(sessions) + 1),
-        "file": np.array([session.path.name for session in sessions], str),
+        "file": np.array([session.file for session in sessions], str),
         "condition": np.array([session.condition for session in sessions], str),
         "task": np.array([session.task for session in sessions], str),
-        "seed": np.array([session.header["seed"] for session in sessions], np.int64),
+        "seed": np.array([session.seed for session in sessions], np.int64),
         "duration_s": np.array([session.duration_s for session in sessions]),
         "split_s": np.array([split_s(session.duration_s) for session in sessions]),
-        **{name: np.array([each[name] for each in scored]) for name in shared},
+        **{name: np.array([each[name] for each in scored]) for name in names},
     }
-    told = outcome(sessions[0])
-    return ComparisonNumbers(told.name, told.unit, columns, _by_condition(columns, shared))
+    told = sessions[0].outcome
+    return ComparisonNumbers(told.name, told.unit, columns, _by_condition(columns, names))
+
+
+def _same_measure(sessions: Sequence[Sketch]) -> None:
+    measures = {session.outcome.name: session.file for session in sessions}
+    if len(measures) > 1:
+        told = ", ".join(f"{file} by {name}" for name, file in measures.items())
+        raise ConfigError(f"sessions of different tasks cannot be compared ({told}): make a report of each")
 
 
 def _by_condition(columns: Columns, names: list[str]) -> Columns:
@@ -81,3 +95,22 @@ def t1_and_t2(told: ComparisonNumbers) -> Columns:
         "measure": np.array([wordings[name] for name in names], str),
         **{part: np.array([told.sessions[f"{name}_{part.lower()}"][0] for name in names]) for part in ("T1", "T2")},
     }
+
+
+def side_by_side(told: ComparisonNumbers) -> Columns:
+    """Return the conditions, a row each, with the mean of every measure in T1 and T2, and its standard deviation."""
+    rows = told.conditions
+    names = list(dict.fromkeys(rows["condition"].tolist()))
+    made: Columns = {
+        "condition": np.array(names, str),
+        "sessions": np.array([rows["sessions"][rows["condition"] == name][0] for name in names], np.int64),
+    }
+    for measure_name in dict.fromkeys(rows["measure"].tolist()):
+        stem, part = measure_name.rsplit("_", 1)
+        title = f"{(WORDINGS | {'mean': f'{told.measure} ({told.unit})'})[stem]}, {part.upper()}"
+        chosen = rows["measure"] == measure_name
+        pairs = zip(rows["mean"][chosen].tolist(), rows["sd"][chosen].tolist(), strict=True)
+        made[title] = np.array(
+            [f"{worded(mean)} ({worded(sd)})" if np.isfinite(sd) else worded(mean) for mean, sd in pairs]
+        )
+    return made

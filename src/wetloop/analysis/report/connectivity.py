@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.analysis.measures import sttc
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import Panel, new_figure
 from wetloop.analysis.story import raster_rows
 from wetloop.core.layout import positions_um
@@ -85,9 +85,9 @@ def panel(session: Material) -> Panel:
         "connectivity",
         "Functional connectivity",
         "Spike time tiling coefficient (Cutts and Eglen 2014) of each pair of electrodes, "
-        f"dt = {numbers.dt_ms:g} ms: 1 where all spikes coincide, 0 as by chance. {numbers.electrodes} electrodes with "
-        f"at least {LEAST_SPIKES} spikes (at most the {MOST_CHANNELS} most active), in the order of the raster; mean "
-        f"{numbers.mean_sttc:.3g}. Bursts raise it everywhere.",
+        f"dt = {worded(numbers.dt_ms)} ms: 1 where all spikes coincide, 0 as by chance. {worded(numbers.electrodes)} "
+        f"electrodes with at least {LEAST_SPIKES} spikes (at most the {MOST_CHANNELS} most active), in the order of "
+        f"the raster; mean {worded(numbers.mean_sttc)}. Bursts raise it everywhere.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.electrodes > 1 else f"Fewer than two electrodes saw {LEAST_SPIKES} spikes.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import KIND_COLOURS, Panel, new_figure
 from wetloop.kernels.records import DELIVERED, KINDS
 
@@ -100,14 +100,14 @@ def panel(session: Material) -> Panel:
     """Return the figure of the dose."""
     numbers = measure(session)
     limit = numbers.limit_charge_nc_per_session
-    allowed = f"; the guard allowed {limit:g} nC per electrode" if np.isfinite(limit) else ""
+    allowed = f"; the guard allowed {worded(limit)} nC per electrode" if np.isfinite(limit) else ""
     return Panel(
         "dose",
         "Dose",
         "Pulses delivered to each stimulated electrode, and their charge (larger phase, summed): "
-        f"{numbers.charge_nc:.4g} nC in all, at most {numbers.largest_charge_nc:.4g} nC on one electrode{allowed}. "
-        f"{numbers.pulses_asked_for - numbers.pulses_delivered} of {numbers.pulses_asked_for} pulses asked for were "
-        "not delivered.",
+        f"{worded(numbers.charge_nc)} nC in all, at most {worded(numbers.largest_charge_nc)} nC on one "
+        f"electrode{allowed}. {numbers.pulses_asked_for - numbers.pulses_delivered} of "
+        f"{worded(numbers.pulses_asked_for)} pulses asked for were not delivered.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.pulses_delivered else "No pulse was delivered.",

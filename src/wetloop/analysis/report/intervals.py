@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.analysis.activity import intervals_s
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import COLOURS, Panel, logarithmic, new_figure
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def panel(session: Material) -> Panel:
     return Panel(
         "isi",
         "Interspike intervals",
-        f"Intervals between successive spikes of an electrode, all electrodes together ({numbers.intervals}), ten bins "
-        f"per decade. Median {numbers.median_ms:.3g} ms, coefficient of variation {numbers.cv:.3g}, "
-        f"{100 * numbers.share_below_10_ms:.3g} % below 10 ms (within bursts).",
+        f"Intervals between successive spikes of an electrode, all electrodes together ({worded(numbers.intervals)}), "
+        f"ten bins per decade. Median {worded(numbers.median_ms)} ms, coefficient of variation {worded(numbers.cv)}, "
+        f"{worded(100 * numbers.share_below_10_ms)} % below 10 ms (within bursts).",
         numbers,
         lambda: draw(numbers),
         "" if numbers.intervals else "No electrode saw two spikes.",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wetloop.analysis.measures import interval_of_mean
 from wetloop.analysis.report.numbers import Columns, Numbers
-from wetloop.analysis.report.outcomes import Outcome, outcome, split_s
+from wetloop.analysis.report.outcomes import Outcome, Sketch, split_s
 from wetloop.analysis.report.style import COLOURS, INK, LINES, Panel, new_figure
 from wetloop.core.plugin import seeded
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
-
-    from wetloop.analysis.report.material import Material
 
     Floats = npt.NDArray[np.float64]
 
@@ -43,14 +41,14 @@ class CurveNumbers(Numbers):
     episodes: Columns
 
 
-def measure(sessions: Sequence[Material]) -> CurveNumbers:
+def measure(sessions: Sequence[Sketch]) -> CurveNumbers:
     """Return a curve per condition, over sessions where a condition has several, else over its episodes."""
-    told = [outcome(session) for session in sessions]
+    told = [session.outcome for session in sessions]
     conditions = list(dict.fromkeys(session.condition for session in sessions))
     longest_s = max(session.duration_s for session in sessions)
     edges_s = np.linspace(0.0, longest_s, N_BINS + 1)
     curves = [
-        _curve(name, [o for o, s in zip(told, sessions, strict=True) if s.condition == name], edges_s)
+        _curve(name, [session.outcome for session in sessions if session.condition == name], edges_s)
         for name in conditions
     ]
     return CurveNumbers(
@@ -59,7 +57,7 @@ def measure(sessions: Sequence[Material]) -> CurveNumbers:
         unit_of_interval="sessions" if len(sessions) > len(conditions) else "episodes",
         split_s=split_s(longest_s),
         curves={name: np.concatenate([curve[name] for curve in curves]) for name in curves[0]},
-        episodes=_episodes(sessions, told),
+        episodes=_episodes(sessions),
     )
 
 
@@ -85,7 +83,8 @@ def _of_window(told: list[Outcome], start_s: float, stop_s: float) -> Floats:
     return found[0] if len(found) == 1 else np.array([each.mean() for each in found if len(each)])
 
 
-def _episodes(sessions: Sequence[Material], told: Sequence[Outcome]) -> Columns:
+def _episodes(sessions: Sequence[Sketch]) -> Columns:
+    told = [session.outcome for session in sessions]
     counts = [len(each.values) for each in told]
     return {
         "session": np.repeat(np.arange(1, len(sessions) + 1), counts),
@@ -116,7 +115,7 @@ def draw(numbers: CurveNumbers) -> Figure:
     return figure
 
 
-def panel(sessions: Sequence[Material]) -> Panel:
+def panel(sessions: Sequence[Sketch]) -> Panel:
     """Return the figure of learning curves."""
     numbers = measure(sessions)
     several = len(set(numbers.curves["condition"])) > 1

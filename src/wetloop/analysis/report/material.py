@@ -99,7 +99,8 @@ class Material:
     def delivered(self) -> Records:
         """Pulses that reached the culture, ordered in time."""
         kept = self.pulses[self.pulses["fate"] == DELIVERED]
-        return kept[np.argsort(kept["sample_index"], kind="stable")]
+        ordered: Records = kept[np.argsort(kept["sample_index"], kind="stable")]
+        return ordered
 
     def since_start_s(self, samples: npt.NDArray[Any]) -> Floats:
         """Return samples of the rig's clock as times since the start of the recording, s."""
@@ -146,4 +147,5 @@ def material(path: Path, *, trusted: bool = False) -> Material:
 def _counted(recording: Recording) -> Records:
     """Return the episodes; one that still ran at the end counts if it had a hit, as in the session's own summary."""
     found = recording.episodes()
-    return found[(found["ended_by"] != schema.SESSION_END) | (found["hits"] > 0)]
+    counted: Records = found[(found["ended_by"] != schema.SESSION_END) | (found["hits"] > 0)]
+    return counted

@@ -50,6 +50,18 @@ def plain_columns(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, list[Any
     return {name: [plain(value) for value in values.tolist()] for name, values in columns.items()}
 
 
+def worded(value: Any) -> str:
+    """Return a value as a reader wants it: numbers with four digits at most, "none" where there is none."""
+    value = plain(value)
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def write_facts(path: Path, facts: Mapping[str, Mapping[str, Any]]) -> None:
     """Write scalars as CSV: the figure, the name of the number, the value; empty where there is none."""
     rows = ((figure, name, value) for figure, named in facts.items() for name, value in named.items())

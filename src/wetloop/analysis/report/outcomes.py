@@ -46,6 +46,31 @@ def outcome(session: Material) -> Outcome:
     return Outcome("length of an episode", "s", start_s, length_s)
 
 
+class Sketch(NamedTuple):
+    """What is kept of a session to compare it with others: all else would not fit into memory for hundreds."""
+
+    file: str
+    condition: str
+    task: str
+    seed: int
+    duration_s: float
+    outcome: Outcome
+    scores: dict[str, float]
+
+
+def sketch(session: Material, condition: str | None = None) -> Sketch:
+    """Return what sessions are compared by; ``condition`` is the arm's name where an experiment gave it one."""
+    return Sketch(
+        session.path.name,
+        condition or session.condition,
+        session.task,
+        session.header["seed"],
+        session.duration_s,
+        outcome(session),
+        scores(session),
+    )
+
+
 def split_s(duration_s: float) -> float:
     """Return where T1 ends: after five minutes; in sessions shorter than ten, at half."""
     return FIRST_S if duration_s >= 2 * FIRST_S else duration_s / 2
@@ -67,7 +92,7 @@ def scores(session: Material) -> dict[str, float]:
     return found
 
 
-def _mean(values: npt.NDArray[np.generic]) -> float:
+def _mean(values: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 from string import Template
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from wetloop.analysis.report.numbers import plain_columns
+from wetloop.analysis.report.numbers import plain_columns, worded
 from wetloop.analysis.report.style import inline_svg
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ body { margin: 0 auto; padding: 1.2rem clamp(0.8rem, 3vw, 2rem); max-width: 76re
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 0.2rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 0.6rem; }
 h3 { font-size: 1rem; margin: 0 0 0.3rem; }
 p { margin: 0.3rem 0 0.6rem; max-width: 72ch; } .dim, figcaption { color: var(--dim); }
-figcaption { font-size: 0.85rem; line-height: 1.4; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: 0.5rem; }
+figcaption { max-width: 36rem; font-size: 0.85rem; line-height: 1.4; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 10.5rem), 1fr)); gap: 0.5rem; }
 .facts div { background: var(--card); border-radius: 6px; padding: 0.45rem 0.7rem; }
 .facts dt { font-size: 0.78rem; color: var(--dim); } .facts dd { margin: 0; font-weight: 600; }
 .warn { border-left: 4px solid var(--warn); margin: 0.3rem 0; padding-left: 1.8rem; } .warn li { margin: 0.15rem 0; }
@@ -122,17 +122,6 @@ def table(columns: Columns, titles: Mapping[str, str] | None = None) -> Html:
 
 def _side(right: bool) -> str:  # noqa: FBT001  (a cell is on the right or not)
     return ' class="n"' if right else ""
-
-
-def worded(value: Any) -> str:
-    """Return a value as a reader wants it; a dash for none."""
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def prose(paragraphs: Iterable[Paragraph]) -> Html:

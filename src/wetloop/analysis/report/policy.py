@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wetloop.analysis.measures import interval_of_mean, means_by_bin, motor_balance
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import COLOURS, INK, Panel, new_figure
 from wetloop.core.plugin import seeded
 
@@ -144,8 +144,8 @@ def panel(session: Material) -> Panel:
         "Policy",
         "What the culture did by what it was shown, in play only: balance of the two motor regions, and the action "
         "that the decoder made of it, positive upwards in Pong. A culture that follows the ball rises from left to "
-        f"right. Means over {numbers.episodes} episodes with 95 % bootstrap intervals; correlation with what was "
-        f"shown: balance {numbers.correlation_balance:.3f}, action {numbers.correlation_action:.3f}.",
+        f"right. Means over {worded(numbers.episodes)} episodes with 95 % bootstrap intervals; correlation with what "
+        f"was shown: balance {worded(numbers.correlation_balance)}, action {worded(numbers.correlation_action)}.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.decisions_in_play else "The task was never in play.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,7 +87,13 @@ def draw(numbers: RasterNumbers, groups: list[Group], row_of: np.ndarray[tuple[i
     """Draw spikes as strokes, pulses as marks by kind, outcomes as lines."""
     figure, (axes,) = new_figure(height_in=4.2)
     height = min(6.0, MARK_POINTS / max(1, len(row_of)))
-    stroke = {"marker": "|", "linestyle": "", "markersize": height, "markeredgewidth": 0.6, "rasterized": True}
+    stroke: dict[str, Any] = {
+        "marker": "|",
+        "linestyle": "",
+        "markersize": height,
+        "markeredgewidth": 0.6,
+        "rasterized": True,
+    }
     axes.plot(numbers.spikes["time_s"], row_of[numbers.spikes["channel_index"]] + 0.5, color=SPIKES, **stroke)
     for kind in KINDS:
         chosen = numbers.pulses["kind"] == kind

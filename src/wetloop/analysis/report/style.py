@@ -30,7 +30,7 @@ MAP = "cividis"
 LINES = ("-", "--", "-.", ":")
 RASTER_DPI = 200
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.grid": True,

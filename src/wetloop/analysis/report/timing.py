@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from wetloop.analysis.report.numbers import Columns, Numbers
+from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import COLOURS, INK, Panel, logarithmic, new_figure
 from wetloop.recording.tally import LATE_US
 
@@ -113,17 +113,17 @@ def panel(session: Material) -> Panel:
     """Return the figure of the loop's timing."""
     numbers = measure(session)
     told = (
-        f"Decisions were late by {numbers.lateness_p50_us:.3g} µs (median), {numbers.lateness_p99_us:.3g} µs (99th "
-        f"percentile); {numbers.late_decisions} were more than {numbers.late_after_us:g} µs late."
+        f"Decisions were late by {worded(numbers.lateness_p50_us)} µs (median), {worded(numbers.lateness_p99_us)} µs "
+        f"(99th percentile); {worded(numbers.late_decisions)} were more than {worded(numbers.late_after_us)} µs late."
         if numbers.histogram["lateness"].any()
         else "The session did not run in real time, so no decision could be late."
     )
     return Panel(
         "timing",
         "Timing of the loop",
-        f"Time of the engine per block of {numbers.block_us:g} µs, which is its deadline: median "
-        f"{numbers.compute_p50_us:.3g} µs, 99th percentile {numbers.compute_p99_us:.3g} µs, at most "
-        f"{numbers.compute_max_us:.4g} µs. {told} Counts are on a logarithmic scale.",
+        f"Time of the engine per block of {worded(numbers.block_us)} µs, which is its deadline: median "
+        f"{worded(numbers.compute_p50_us)} µs, 99th percentile {worded(numbers.compute_p99_us)} µs, at most "
+        f"{worded(numbers.compute_max_us)} µs. {told} Counts are on a logarithmic scale.",
         numbers,
         lambda: draw(numbers),
         "" if numbers.blocks else "No block was recorded.",
