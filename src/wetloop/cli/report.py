@@ -20,7 +20,8 @@ def report(
 ) -> None:
     """Report on sessions: one HTML page that needs no other file and no network.
 
-    Several sessions are compared by condition; of an experiment, the first table tells who learns. Each number of a figure is in its CSV table and in --json too.
+    Several sessions are compared by condition; of an experiment, the first table tells who learns. Each number of the
+    page is in its CSV table and in --json too.
     """
     from wetloop.analysis.report.build import report_on, subject_of
     from wetloop.analysis.report.write import Wanted, write
