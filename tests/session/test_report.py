@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from wetloop.analysis.report import verdict
 from wetloop.analysis.report.build import report_on, subject_of
 from wetloop.analysis.report.style import write_files
 from wetloop.analysis.report.write import html
 from wetloop.cli.app import app
 from wetloop.core.errors import ConfigError
+from wetloop.experiments.runner import Workers, run_experiment
+from wetloop.experiments.statistics import compare
 from wetloop.kernels.records import DELIVERED
 from wetloop.recording.reader import Recording
 
@@ -149,3 +152,19 @@ def test_what_cannot_be_reported_on_is_refused(tmp_path):
     done = CliRunner().invoke(app, ["report", str(SAMPLES / "sample-culture.nwb"), "--out", f"{tmp_path}/page.html"])
     assert isinstance(done.exception, ConfigError)
     assert (tmp_path / "page.html").read_text() == "mine"
+
+
+def test_report_on_an_experiment_begins_with_who_learns(tmp_path):
+    protocol = tmp_path / "p.yaml"
+    protocol.write_text(
+        "name: tiny\nsession: {duration: 24}\narms: {conditions: [stimulus, yoked]}\ncultures: {seeds: 2}\n"
+        "metrics: [rally_length]\nresamples: 99\nwindows: {early: [0s, 12s], late: [12s, 24s]}\n"
+    )
+    experiment = run_experiment(protocol, tmp_path / "tiny", Workers(1))
+    report = report_on(subject_of([experiment.folder]))
+    assert report.verdict.to_dict()["verdict"] == compare(experiment).verdict
+    assert verdict.who_learns(report.verdict)["reference against"].tolist() == ["yoked"]
+    assert set(report.comparison.sessions["condition"]) == {"stimulus", "yoked"}
+    assert len(report.learning.numbers.episodes["value"]) > 0
+    with pytest.raises(ConfigError, match="report on it alone"):
+        subject_of([experiment.folder, SAMPLES])

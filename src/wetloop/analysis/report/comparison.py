@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,10 +106,10 @@ def side_by_side(told: ComparisonNumbers) -> Columns:
         "condition": np.array(names, str),
         "sessions": np.array([rows["sessions"][rows["condition"] == name][0] for name in names], np.int64),
     }
-    for measure_name in dict.fromkeys(rows["measure"].tolist()):
-        stem, part = measure_name.rsplit("_", 1)
+    stems = dict.fromkeys(name.rsplit("_", 1)[0] for name in rows["measure"].tolist())
+    for stem, part in product(stems, ("t1", "t2")):
         title = f"{(WORDINGS | {'mean': f'{told.measure} ({told.unit})'})[stem]}, {part.upper()}"
-        chosen = rows["measure"] == measure_name
+        chosen = rows["measure"] == f"{stem}_{part}"
         pairs = zip(rows["mean"][chosen].tolist(), rows["sd"][chosen].tolist(), strict=True)
         made[title] = np.array(
             [f"{worded(mean)} ({worded(sd)})" if np.isfinite(sd) else worded(mean) for mean, sd in pairs]

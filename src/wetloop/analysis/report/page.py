@@ -37,7 +37,8 @@ figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; ma
 .empty { background: var(--card); border-radius: 6px; padding: 1.5rem 1rem; color: var(--dim); margin: 0.4rem 0; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid var(--grid); vertical-align: top;
-  overflow-wrap: normal; }
+  overflow-wrap: normal; white-space: nowrap; }
+td.long { white-space: normal; min-width: 20rem; } thead th { white-space: normal; }
 td.n, th.n { text-align: right; } .parameters { columns: 24rem; font-size: 0.78rem; }
 .parameters div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--grid);
   break-inside: avoid; }
@@ -46,6 +47,7 @@ td.n, th.n { text-align: right; } .parameters { columns: 24rem; font-size: 0.78r
   --warn: #7a2e00; } body { max-width: none; padding: 0; font-size: 10pt; } .figures { grid-template-columns: 1fr 1fr; }
   h2, h3 { break-after: avoid; } @page { margin: 15mm; } }
 """
+LONG_TEXT = 48
 PAGE = Template(
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -112,12 +114,16 @@ def table(columns: Columns, titles: Mapping[str, str] | None = None) -> Html:
     head = "".join(f"<th{_side(right[name])}>{escape(title)}</th>" for name, title in titles.items())
     rows = zip(*told.values(), strict=True)
     body = "".join(
-        "<tr>"
-        + "".join(f"<td{_side(right[n])}>{escape(worded(v))}</td>" for n, v in zip(titles, row, strict=True))
-        + "</tr>"
+        "<tr>" + "".join(_cell(value, right[name]) for name, value in zip(titles, row, strict=True)) + "</tr>"
         for row in rows
     )
     return Html(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def _cell(value: object, right: bool) -> str:  # noqa: FBT001  (a cell is on the right or not)
+    text = "\N{EN DASH}" if value is None else worded(value)
+    side = ' class="long"' if len(text) > LONG_TEXT else _side(right)
+    return f"<td{side}>{escape(text)}</td>"
 
 
 def _side(right: bool) -> str:  # noqa: FBT001  (a cell is on the right or not)

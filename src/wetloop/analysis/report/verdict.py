@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wetloop.experiments.statistics import Comparison, Test
 
 ROOM_PER_ARM_IN = 0.32
+DEVIATES = "deviation from what was registered"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _published(told: Comparison) -> Columns:
 
 
 def _notes(told: Comparison) -> Columns:
-    rows = [{"about": "deviation from what was registered", "note": note} for note in told.deviations]
+    rows = [{"about": DEVIATES, "note": note} for note in told.deviations]
     rows += [{"about": f"{arm} is flat by construction", "note": why} for arm, why in told.flat.items()]
     rows += [{"about": f"arm {arm} was left out", "note": why} for arm, why in told.left_out_arms.items()]
     rows += [{"about": f"run {run} was left out", "note": why} for run, why in told.left_out_runs.items()]

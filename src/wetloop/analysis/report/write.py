@@ -102,9 +102,10 @@ def _said(told: VerdictNumbers) -> Iterator[Html]:
         dim=True,
     )
     yield page.figures([verdict.panel(told)])
-    if len(told.notes["note"]):
-        yield page.heading("To be known")
-        yield page.table(told.notes)
+    yield page.heading("To be known")
+    if verdict.DEVIATES not in told.notes["about"]:
+        yield page.sentence("Nothing differs from what was registered.")
+    yield page.table(told.notes)
     if len(told.published["arm"]):
         yield page.heading("Beside published numbers")
         yield page.table(told.published)
@@ -116,7 +117,8 @@ def _compared(report: Report) -> Iterator[Html]:
     told = report.comparison
     yield page.heading("Conditions")
     yield page.sentence(
-        f"Means over sessions (standard deviation in brackets), {len(told.sessions['file'])} sessions in all. Plain "
+        f"Means over sessions (standard deviation in brackets), {len(told.sessions['file'])} sessions in all; T1 ends "
+        f"after {worded(float(told.sessions['split_s'].max()) / 60)} min. Plain "
         "descriptive numbers: no test, no claim.",
         dim=True,
     )
