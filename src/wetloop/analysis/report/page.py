@@ -38,7 +38,7 @@ figure { margin: 0; break-inside: avoid; } svg { display: block; width: 100%; ma
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid var(--grid); vertical-align: top;
   overflow-wrap: normal; white-space: nowrap; }
-td.long { white-space: normal; min-width: 20rem; } thead th { white-space: normal; }
+td.long { white-space: normal; min-width: min(18rem, 40vw); } thead th { white-space: normal; }
 td.n, th.n { text-align: right; } .parameters { columns: 24rem; font-size: 0.78rem; }
 .parameters div { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid var(--grid);
   break-inside: avoid; }
@@ -47,7 +47,7 @@ td.n, th.n { text-align: right; } .parameters { columns: 24rem; font-size: 0.78r
   --warn: #7a2e00; } body { max-width: none; padding: 0; font-size: 10pt; } .figures { grid-template-columns: 1fr 1fr; }
   h2, h3 { break-after: avoid; } @page { margin: 15mm; } }
 """
-LONG_TEXT = 48
+LONG_TEXT = 24
 PAGE = Template(
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
