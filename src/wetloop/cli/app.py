@@ -22,6 +22,7 @@ from wetloop.cli.new_config import new_config
 from wetloop.cli.publish_lsl import publish_lsl
 from wetloop.cli.recover import recover
 from wetloop.cli.replay import replay
+from wetloop.cli.report import report
 from wetloop.cli.run import run
 from wetloop.cli.serve import serve
 from wetloop.cli.stop import stop
@@ -45,6 +46,7 @@ app.command()(view)
 app.command()(inspect)
 app.command()(export)
 app.command()(compare)
+app.command()(report)
 app.command()(experiment)
 app.command("fit-decoder")(fit_decoder)
 app.command()(recover)

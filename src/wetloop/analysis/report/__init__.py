@@ -1,0 +1,1 @@
+"""The report on recorded sessions: figures, tables, methods, and every number behind them."""
