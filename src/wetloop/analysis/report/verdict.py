@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from wetloop.experiments import Experiment
     from wetloop.experiments.effects import Estimate
-    from wetloop.experiments.statistics import Comparison, Test
+    from wetloop.experiments.results import Comparison, Test
 
 ROOM_PER_ARM_IN = 0.32
 DEVIATES = "deviation from what was registered"
