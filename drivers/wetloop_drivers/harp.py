@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from wetloop.core.errors import RigError
-from wetloop.core.limits import StimLimits
+from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers import harp_wire as wire
-from wetloop_drivers.outputs import Limits, LineConfig, beside, lines_for, told_pulse
+from wetloop_drivers.outputs import LineConfig, beside, lines_for, told_pulse
 from wetloop_drivers.serial_line import SerialLine, first_to_answer
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class HarpConfig(StimulatorConfig):
     """Time that a stimulator needs from one pulse to the next, ms."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
     """From the command to the pulse, ms."""
-    limits: Limits = StimLimits()
+    limits: BoundLimits = StimLimits()
     """What the stimulators behind the lines can do."""
 
     @model_validator(mode="after")

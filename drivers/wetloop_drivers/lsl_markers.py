@@ -14,7 +14,7 @@ from pydantic import Field
 
 from wetloop.core.errors import RigError
 from wetloop.core.extras import from_extra
-from wetloop.core.limits import StimLimits
+from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class LslMarkersConfig(StimulatorConfig):
     """Tells a listener that the stream is the same one again."""
     unit: Literal["mV", "uA"] = "mV"
     """What the device controls."""
-    limits: StimLimits = StimLimits()
+    limits: BoundLimits = StimLimits()
     """What the device can do."""
     amplitude_step: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Smallest step of its amplitude, in ``unit``; 0: any."""

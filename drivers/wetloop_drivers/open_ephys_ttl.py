@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wetloop.core.errors import RigError
 from wetloop.core.guard import Pattern, Pulse
-from wetloop.core.limits import StimLimits
+from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers.open_ephys_gui import EVENTS_PORT, Gui, GuiConfig
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from wetloop.core.types import RigInfo
     from wetloop_drivers.open_ephys_lines import Lines
 
-Limits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
 SPARE_MS = 2.0
 """For the way from the engine to the GUI, ms."""
 BOARD_LINES, EVENT_LINES = 8, 256
@@ -71,7 +70,7 @@ class TtlConfig(StimulatorConfig):
     """How long a line stays up, ms; the acquisition board takes 10 to 5000."""
     buffer_ms: float = Field(10.0, gt=0, le=1000, allow_inf_nan=False)
     """What the GUI processes at once, ms: a line rises so much after it was asked for, at most."""
-    limits: Limits = StimLimits()
+    limits: BoundLimits = StimLimits()
     """What the stimulator behind the lines can do."""
 
     @model_validator(mode="after")

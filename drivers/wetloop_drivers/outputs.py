@@ -6,11 +6,10 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from wetloop.core.errors import ConfigError
 from wetloop.core.guard import Pulse
-from wetloop.core.limits import StimLimits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from wetloop.core.types import RigInfo
 
 Outputs: TypeAlias = "Mapping[int, tuple[int, ...]]"
-Limits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
 
 
 def _wired(outputs: dict[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]]:

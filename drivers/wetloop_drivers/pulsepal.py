@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from wetloop.core.errors import LatePulseError, RigError
-from wetloop.core.limits import StimLimits
+from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers import pulsepal_wire as wire
-from wetloop_drivers.outputs import Limits, Wiring, beside
+from wetloop_drivers.outputs import Wiring, beside
 from wetloop_drivers.pulsepal_plan import misfits, plan, settings_of
 from wetloop_drivers.serial_line import SerialLine, first_to_answer
 
@@ -57,7 +57,7 @@ class PulsePalConfig(StimulatorConfig):
     would hold the next one back."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
     """From the command to the pulse, ms: about 1 over USB."""
-    limits: Limits = StimLimits()
+    limits: BoundLimits = StimLimits()
     """What the isolators or current stages can do."""
 
     @model_validator(mode="after")

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from wetloop.core.errors import LatePulseError, RigError
-from wetloop.core.limits import StimLimits
+from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers import stimjim_wire as wire
-from wetloop_drivers.outputs import Limits, Wiring, beside, covers, told_wiring
+from wetloop_drivers.outputs import Wiring, beside, covers, told_wiring
 from wetloop_drivers.serial_line import SerialLine, first_to_answer
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class StimJimConfig(StimulatorConfig):
     """Largest part of a phase by which the converter's step may unbalance a pulse: 0.05 asks for 2.1 uA."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
     """From the command to the pulse, ms: about 1 over USB."""
-    limits: Limits = StimLimits()
+    limits: BoundLimits = StimLimits()
     """What the electrodes can take beyond what the rig says."""
 
     @model_validator(mode="after")

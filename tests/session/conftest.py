@@ -1,10 +1,15 @@
 """Sessions run for real: configuration text in, recording out."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 
 from wetloop.config import parse_config
 from wetloop.recording.reader import Recording
 from wetloop.session import run_session
+
+EmulatedRig = runpy.run_path(str(Path(__file__).with_name("emulated_rig.py")))["EmulatedRig"]
 
 
 @pytest.fixture
@@ -34,3 +39,17 @@ def rows():
             }  # fmt: skip
 
     return read
+
+
+@pytest.fixture
+def emulated():
+    """Start emulators in processes of their own; they end with the test."""
+    rigs = []
+
+    def start(kind, *given):
+        rigs.append(EmulatedRig(kind, *given))
+        return rigs[-1]
+
+    yield start
+    for rig in rigs:
+        rig.clean_up()

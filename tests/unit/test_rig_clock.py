@@ -51,3 +51,22 @@ def test_a_jump_is_counted_and_the_line_begins_anew():
 def test_the_first_packet_already_gives_an_estimate():
     estimate = RigClock(RATE_HZ).observe(400, START_NS)
     assert (estimate.sample_index, estimate.host_ns, estimate.sample_ns) == (400, START_NS, 50_000)
+
+
+def test_a_first_packet_that_waited_is_soon_known_as_late():
+    clock = RigClock(RATE_HZ)
+    clock.observe(PACKET, START_NS + 300_000_000)
+    estimate = None
+    for k in range(2, 20):
+        estimate = clock.observe(k * PACKET, START_NS + k * 10_000_000) or estimate
+    assert estimate.host_at(19 * PACKET) == START_NS + 190_000_000
+
+
+def test_seconds_in_which_everything_was_held_up_are_left_out():
+    clock, estimate = RigClock(RATE_HZ), None
+    for sample, arrival_ns, _ in arrivals(20, 0.0):
+        held = 100_000_000 if 10 <= sample / RATE_HZ < 12 else 0
+        estimate = clock.observe(sample, arrival_ns + held) or estimate
+    assert estimate.jumps == 0
+    *_, (sample, _, true_ns) = arrivals(20, 0.0)
+    assert estimate.host_at(sample) == pytest.approx(true_ns, abs=200_000)

@@ -34,5 +34,6 @@ def emulate(
                 pass
         finally:
             dish.close()
+            typer.echo(f"{len(dish.delivered)} pulses reached the culture", err=True)
     if dish.failure is not None:
         raise RigError(f"the emulated rig has failed: {dish.failure!r}") from dish.failure

@@ -9,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     ValidationInfo,
     create_model,
     field_validator,
@@ -18,7 +17,7 @@ from pydantic import (
 from wetloop.config.care import CareConfig
 from wetloop.config.reflex import ReflexConfig
 from wetloop.core.layout import LayoutConfig
-from wetloop.core.limits import StimLimits
+from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import (
     DecoderConfig,
     EncoderConfig,
@@ -50,9 +49,6 @@ def seconds(value: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=1e7, allow_inf_nan=False)]
-BoundLimits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
-"""Limits that are stored without the values that do not bind: infinity has no place in JSON."""
-
 _Pixels = Annotated[int, Field(ge=8, le=512)]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 Limit = Annotated[float, Field(ge=0, allow_inf_nan=True)]
 
@@ -61,3 +61,7 @@ class StimLimits(BaseModel):
         }
         forbidden = {channel for layer in every for channel in layer.forbidden_channels}
         return StimLimits.model_validate({**values, "forbidden_channels": tuple(sorted(forbidden))})
+
+
+BoundLimits = Annotated[StimLimits, PlainSerializer(lambda limits: limits.model_dump(exclude_defaults=True))]
+"""Limits in a configuration, stored without the values that do not bind: infinity has no place in JSON."""

@@ -17,7 +17,11 @@ WINDOWS = 120
 DRIFT_FROM_WINDOWS = 5
 """With fewer, the rig's nominal frequency is better than a fit."""
 JUMP_NS = 20e6
-"""Quickest packets of two seconds do not differ by so much unless a clock has jumped, ns."""
+"""Quickest packets of two seconds do not differ by so much unless a clock has jumped or all were held up, ns."""
+SETTLED_WINDOWS = 3
+"""What is held up for longer has jumped; nothing comes early by itself."""
+QUICKER_NS = 50e3
+"""A packet of the first second that is quicker by so much is told at once: the very first one may have waited, ns."""
 
 ESTIMATE = np.dtype(
     [
@@ -63,28 +67,29 @@ class RigClock:
         self._latency_ns = latency_ms * 1e6
         self._window = round(WINDOW_S * sampling_frequency)
         self._origin: tuple[int, int] | None = None
+        self._first_ns = 0.0
         self._quickest: deque[tuple[float, float]] = deque(maxlen=WINDOWS)
         self._seen: list[tuple[float, float]] = []
-        self._jumps = 0
+        self._jumps = self._held_up = 0
 
     def observe(self, sample: int, arrival_ns: int) -> Estimate | None:
-        """Take in the arrival of a packet that ends before ``sample``; return a new estimate, one a second."""
+        """Take in the arrival of a packet that ends before ``sample``; return a new estimate, at least one a second."""
         if self._origin is None:
             self._origin = sample, arrival_ns
             self._seen.append((0.0, 0.0))
             return self._estimate(0.0, 0.0)
         samples = sample - self._origin[0]
-        self._seen.append((float(samples), arrival_ns - self._origin[1] - samples * self._nominal_ns))
-        if samples - self._seen[0][0] < self._window:
-            return None
-        return self._close_window()
+        late_ns = arrival_ns - self._origin[1] - samples * self._nominal_ns
+        self._seen.append((float(samples), late_ns))
+        if samples - self._seen[0][0] >= self._window:
+            return self._close_window()
+        if not self._quickest and late_ns < self._first_ns - QUICKER_NS:
+            self._first_ns = late_ns
+            return self._estimate(float(samples), 0.0)
+        return None
 
     def _close_window(self) -> Estimate:
-        quickest = min(self._seen, key=lambda seen: seen[1])
-        if self._quickest and abs(quickest[1] - np.polyval(self._line(), quickest[0])) > JUMP_NS:
-            self._quickest.clear()
-            self._jumps += 1
-        self._quickest.append(quickest)
+        self._take(*min(self._seen, key=lambda seen: seen[1]))
         line = self._line()
         samples, delays_ns = np.array(self._seen).T
         jitter_us = float(np.percentile(delays_ns - np.polyval(line, samples), 95)) / 1000
@@ -92,11 +97,22 @@ class RigClock:
         self._seen.clear()
         return self._estimate(at, jitter_us)
 
+    def _take(self, samples: float, late_ns: float) -> None:
+        """Take in the quickest packet of a window, unless the whole window may have been held up."""
+        off_ns = late_ns - float(np.polyval(self._line(), samples)) if self._quickest else 0.0
+        self._held_up = self._held_up + 1 if off_ns > JUMP_NS else 0
+        if 0 < self._held_up < SETTLED_WINDOWS:
+            return
+        if abs(off_ns) > JUMP_NS:
+            self._quickest.clear()
+            self._jumps, self._held_up = self._jumps + 1, 0
+        self._quickest.append((samples, late_ns))
+
     def _line(self) -> tuple[float, float]:
         """Return slope (ns per sample) and height (ns) of the quickest packets' delay over the nominal clock."""
-        samples, delays_ns = np.array(self._quickest).T if self._quickest else np.zeros((2, 1))
+        samples, delays_ns = np.array(self._quickest or [(0.0, self._first_ns)]).T
         if len(samples) < DRIFT_FROM_WINDOWS:
-            return 0.0, float(delays_ns[-1])
+            return 0.0, float(delays_ns.min())
         slope, height = np.polyfit(samples, delays_ns, 1)
         return float(slope), float(height)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from wetloop.kernels.rings import Ring
 
+LONG_WAIT_NS = 500_000
+"""Between two looks for triggers, ns: they come well ahead of their samples."""
+
 
 @kernel
 def wait_start(control: npt.NDArray[np.int64], until_ns: int) -> bool:
@@ -51,7 +54,7 @@ def wait_trigger(triggers: Ring, control: npt.NDArray[np.int64], until_ns: int) 
         if now >= until_ns or waiting(triggers, ENGINE) > 0:
             return True
         if until_ns - now > SPIN_NS:
-            sleep_until_ns(min(now + NAP_NS, until_ns - SPIN_NS))
+            sleep_until_ns(min(now + LONG_WAIT_NS, until_ns - SPIN_NS))
         else:
             pause()
     return False
