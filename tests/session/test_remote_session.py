@@ -67,7 +67,7 @@ def test_the_example_of_a_task_is_played_and_replayed_without_it(program, capsys
 
 def test_an_agent_is_told_counts_and_what_it_asks_for_goes_through_the_guard(program):
     process, config, settings = program("remote_agent")
-    summary = run_session(load_config(config, (*settings, "duration=4")), accelerated=True)
+    summary = run_session(load_config(config, (*settings, "duration=20")), accelerated=True)
     end(process)
     with Recording(summary.file) as recording:
         decisions, spikes, pulses = recording.decisions(), recording.spikes(), recording.pulses()
