@@ -197,14 +197,14 @@ def test_a_stalled_source_catches_up_and_loses_nothing(start):
 
 @pytest.mark.parametrize("policy", ["pause", "stop"])
 def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
-    session = start("watch.lost.patience_s=0.3", f"watch.lost.policy={policy}")
+    session = start("watch.lost.patience_s=0.6", f"watch.lost.policy={policy}")
     session.signal("source", signal.SIGSTOP)
     if policy == "stop":
         session.outlive("engine")
         session.signal("source", signal.SIGCONT)
         _, err = session.process.communicate(timeout=120)
         assert session.process.returncode == 3
-        assert "the rig delivered nothing for 0.3 s after sample" in err
+        assert "the rig delivered nothing for 0.6 s after sample" in err
         with Recording(session.file) as recording:
             summary = recording.summary
         assert [(row["watch"], row["state"]) for row in summary["alarms"]] == [("lost", "raised")]
