@@ -178,13 +178,14 @@ class LslSource:
     def _correct(self) -> None:
         self._offset_s, self._corrected_s = self._inlet.time_correction(FOUND_S), _now_s()
 
-    def _pull(self, timeout_s: float) -> tuple[Any, npt.NDArray[np.float64]]:
-        """Return rows, and when they were on this computer's clock, s after the origin."""
+    def _pull(self, timeout_s: float) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+        """Return rows as soon as there are any, and when they were on this computer's clock, s after the origin."""
         lost = from_extra("pylsl.util", "lsl").LostError
 
         try:
-            rows, stamps_s = self._inlet.pull_chunk(timeout_s, max_samples=1 << 16)
-            if rows:
+            # Without min_samples liblsl waits for the whole timeout, or for max_samples, whatever has come.
+            rows, stamps_s = self._inlet.pull_chunk(timeout_s, max_samples=1 << 16, min_samples=1, as_numpy=True)
+            if len(rows):
                 self._heard_s = _now_s()
             if _now_s() - self._corrected_s > AGAIN_S:
                 self._correct()
@@ -206,8 +207,8 @@ class LslSource:
         if _now_s() < due_s:
             return []
         rows, times_s = self._pull(0.0)
-        if rows:
-            self._waiting = np.vstack([self._waiting, np.column_stack([times_s, np.array(rows, float)])])
+        if len(rows):
+            self._waiting = np.vstack([self._waiting, np.column_stack([times_s, rows.astype(float)])])
         sample_index = np.rint(self._waiting[:, 0] * info.sampling_frequency).astype(np.int64)
         is_now = sample_index < stop
         oldest = stop - info.samples(config.max_age_ms)
@@ -221,12 +222,12 @@ class LslSource:
     def _sample_blocks(self) -> list[Block]:
         """Return the samples that have come, in pieces of a packet."""
         rows, times_s = self._pull(LOOK_S)
-        if not rows:
+        if not len(rows):
             return []
         first = round(float(times_s[0]) * self.info.sampling_frequency)
         if not self._next or first - self._next > self.info.samples(self._config.max_age_ms):
             self._next = max(self._next, first, 0)
-        bits = self._bits(np.array(rows))
+        bits = self._bits(rows)
         packet, start = self.info.packet_samples, self._next
         self._next += len(bits)
         return [

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 WAITING_FRAMES = 20_000
 """Frames that may wait to be read, one second: what comes on top is lost, and seen as a gap."""
 
+SETTLE_S, FLUSH_S = 0.01, 2.0
+"""Between two looks while old frames are thrown away, and how long that may take, s."""
+
 
 class Subscription:
     """A subscriber that takes frames by the packet and notices a cut."""
@@ -61,8 +64,14 @@ class Subscription:
                 return messages
 
     def flush(self) -> None:
-        """Throw away what waits to be read."""
-        self._drain([], WAITING_FRAMES)
+        """Throw away what waits here, on the way and at the sender, until frames come no faster than they are made."""
+        end_s = time.monotonic() + FLUSH_S
+        while (began_s := time.monotonic()) < end_s:
+            wait_until(lambda: False, SETTLE_S)
+            messages: list[list[bytes]] = []
+            self._drain(messages, WAITING_FRAMES)
+            if len(messages) * self._frame_s < 2 * (time.monotonic() - began_s):
+                return
 
     def close(self) -> None:
         """Disconnect; may be called twice."""

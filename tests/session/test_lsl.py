@@ -60,9 +60,7 @@ def test_pong_is_played_and_pulses_arrive(emulated, tmp_path, signal):
     rig = emulated("lsl", "culture.settle_s=0", f"culture.signal={signal}", *names)
     summary = run_session(configured(tmp_path, rig.settings, "duration=4"), accelerated=False)
     assert summary.ended == "completed"
-    # Of samples, two cores are too few for session and emulator: late pulses are not delivered.
-    least = 0 if signal == "samples" else 1
-    assert least <= rig.end() <= summary.real_time["triggers_accepted_by_rig"]
+    assert 0 < rig.end() <= summary.real_time["triggers_accepted_by_rig"]
     assert verify(Path(summary.file)).agrees
 
 

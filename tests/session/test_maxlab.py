@@ -64,8 +64,7 @@ def test_pong_is_played_and_every_accepted_pulse_arrives(emulated, tmp_path, set
     summary = run_session(configured(tmp_path, rig.settings, "duration=4"), accelerated=False)
     assert summary.ended == "completed"
     assert setup != "spikes" or summary.lost_samples == 0
-    # Two cores are too few for session and emulator (1,024 channels): late pulses are not delivered, accepted ones are.
-    assert rig.end() == summary.real_time["triggers_accepted_by_rig"]
+    assert rig.end() == summary.real_time["triggers_accepted_by_rig"] > 0
     assert summary.spikes > 0
     assert verify(Path(summary.file)).agrees
 

@@ -57,9 +57,10 @@ def test_a_first_packet_that_waited_is_soon_known_as_late():
     clock = RigClock(RATE_HZ)
     clock.observe(PACKET, START_NS + 300_000_000)
     estimate = None
-    for k in range(2, 20):
-        estimate = clock.observe(k * PACKET, START_NS + k * 10_000_000) or estimate
-    assert estimate.host_at(19 * PACKET) == START_NS + 190_000_000
+    for k in range(2, 60):
+        waited_ns = START_NS + 300_000_000 + k * 1000
+        estimate = clock.observe(k * PACKET, max(waited_ns, START_NS + k * 10_000_000)) or estimate
+    assert estimate.host_at(59 * PACKET) == START_NS + 590_000_000
 
 
 def test_seconds_in_which_everything_was_held_up_are_left_out():
@@ -70,3 +71,12 @@ def test_seconds_in_which_everything_was_held_up_are_left_out():
     assert estimate.jumps == 0
     *_, (sample, _, true_ns) = arrivals(20, 0.0)
     assert estimate.host_at(sample) == pytest.approx(true_ns, abs=200_000)
+
+
+def test_a_backlog_that_is_read_at_once_gives_few_estimates_and_the_newest_soon():
+    clock = RigClock(RATE_HZ)
+    told = [clock.observe(k * PACKET, START_NS + k * 50_000) for k in range(1, 81)]
+    told += [clock.observe(k * PACKET, START_NS + 4_000_000 + (k - 80) * 10_000_000) for k in range(81, 90)]
+    told = [estimate for estimate in told if estimate is not None]
+    assert len(told) < 6
+    assert told[-1].host_at(89 * PACKET) == START_NS + 94_000_000

@@ -21,7 +21,9 @@ JUMP_NS = 20e6
 SETTLED_WINDOWS = 3
 """What is held up for longer has jumped; nothing comes early by itself."""
 QUICKER_NS = 50e3
-"""A packet of the first second that is quicker by so much is told at once: the very first one may have waited, ns."""
+"""A packet of the first second that is quicker by so much is told soon: the very first one may have waited, ns."""
+TOLD_APART_NS = 5e6
+"""Estimates of the first second are this far apart: whoever records them must keep up, ns."""
 
 ESTIMATE = np.dtype(
     [
@@ -67,7 +69,7 @@ class RigClock:
         self._latency_ns = latency_ms * 1e6
         self._window = round(WINDOW_S * sampling_frequency)
         self._origin: tuple[int, int] | None = None
-        self._first_ns = 0.0
+        self._first_ns, self._told_ns, self._untold = 0.0, 0, False
         self._quickest: deque[tuple[float, float]] = deque(maxlen=WINDOWS)
         self._seen: list[tuple[float, float]] = []
         self._jumps = self._held_up = 0
@@ -76,6 +78,7 @@ class RigClock:
         """Take in the arrival of a packet that ends before ``sample``; return a new estimate, at least one a second."""
         if self._origin is None:
             self._origin = sample, arrival_ns
+            self._told_ns = arrival_ns
             self._seen.append((0.0, 0.0))
             return self._estimate(0.0, 0.0)
         samples = sample - self._origin[0]
@@ -83,10 +86,16 @@ class RigClock:
         self._seen.append((float(samples), late_ns))
         if samples - self._seen[0][0] >= self._window:
             return self._close_window()
-        if not self._quickest and late_ns < self._first_ns - QUICKER_NS:
-            self._first_ns = late_ns
-            return self._estimate(float(samples), 0.0)
-        return None
+        return None if self._quickest else self._first_second(float(samples), late_ns, arrival_ns)
+
+    def _first_second(self, samples: float, late_ns: float, arrival_ns: int) -> Estimate | None:
+        """Tell of quicker packets as they come, but not of each of a backlog that is read at once."""
+        if late_ns < self._first_ns - QUICKER_NS:
+            self._first_ns, self._untold = late_ns, True
+        if not self._untold or arrival_ns - self._told_ns < TOLD_APART_NS:
+            return None
+        self._told_ns, self._untold = arrival_ns, False
+        return self._estimate(samples, 0.0)
 
     def _close_window(self) -> Estimate:
         self._take(*min(self._seen, key=lambda seen: seen[1]))
