@@ -58,7 +58,7 @@ def test_a_first_packet_that_waited_is_soon_known_as_late():
     clock.observe(PACKET, START_NS + 300_000_000)
     estimate = None
     for k in range(2, 60):
-        waited_ns = START_NS + 300_000_000 + k * 1000
+        waited_ns = START_NS + 305_000_000 + k * 1000
         estimate = clock.observe(k * PACKET, max(waited_ns, START_NS + k * 10_000_000)) or estimate
     assert estimate.host_at(59 * PACKET) == START_NS + 590_000_000
 
