@@ -135,7 +135,8 @@ class TaskRunner:
     def _tell(
         self, observation: Any, reward: float, *, terminated: bool, truncated: bool, info: dict[str, Any]
     ) -> Outcome:
-        vector, events = self._to_vector(observation), info.get("events", ())
+        # Each event once: a recording has one bit for it, and what a replay is told must be what the session was told.
+        vector, events = self._to_vector(observation), tuple(dict.fromkeys(info.get("events", ())))
         frame, answer = info.get("frame"), info.get("answer", Answer.FRESH)
         self._answers["reused"] += answer == Answer.REUSED
         self._answers["restarted"] += answer == Answer.RESTARTED
