@@ -47,12 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cultures", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     speed(1000, ThreeFactorConfig(), 1)
     rows = [speed(cells, rule, 20) for cells in SIZES for rule in (OffConfig(), ThreeFactorConfig())]
     plan = Plan(rest_s=arguments.seconds, stimulated_s=arguments.seconds / 2)
-    seeds = range(FIRST_SEED, FIRST_SEED + arguments.cultures)
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.cultures)
     result = summary([watch(CultureConfig(culture_seed=seed), seed, plan) for seed in seeds])
     if arguments.json:
         print(json.dumps({"speed": rows, **result}))

@@ -87,10 +87,10 @@ def test_spikes_are_ordered_apart_and_beyond_the_threshold():
 def test_a_culture_bursts_at_rest_and_is_quieted_by_pulses_spread_over_the_array(seed):
     trial = watch(CultureConfig(culture_seed=seed), seed, Plan(rest_s=90, stimulated_s=45, n_probes=5))
     at_rest = rest_statistics(trial.rest)
-    assert 0.8 < at_rest.mean_rate_hz < 6
-    assert 10 < at_rest.bursts_per_min < 30
+    assert 80 / 64 < at_rest.mean_rate_hz < 420 / 64
+    assert 12 < at_rest.bursts_per_min < 30
     assert 0.1 < at_rest.burst_duration_s < 0.9
-    assert 0.45 < at_rest.share_in_bursts < 0.98
+    assert 0.75 < at_rest.share_in_bursts < 0.98
     assert 2 < trial.inhibitory_hz / trial.excitatory_hz < 9
     assert rest_statistics(trial.stimulated).share_in_bursts < 0.5 * at_rest.share_in_bursts
     assert time_in_bursts(trial.stimulated) < time_in_bursts(trial.rest)
