@@ -1,11 +1,15 @@
 """Sessions run for real: configuration text in, recording out."""
 
+import json
 import runpy
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wetloop.config import parse_config
+from wetloop.config import load_config, parse_config
+from wetloop.core.errors import RigError
 from wetloop.recording.reader import Recording
 from wetloop.session import run_session
 
@@ -53,3 +57,38 @@ def emulated():
     yield start
     for rig in rigs:
         rig.clean_up()
+
+
+@pytest.fixture
+def reaching(tmp_path):
+    """Return a shipped configuration with an emulator's settings where its source and stimulator have such fields."""
+
+    def configured(path, settings, *overrides):
+        plain, given = load_config(path), [f"recording.folder={tmp_path}"]
+        for section in ("source", "stimulator"):
+            fields = type(getattr(plain, section)).model_fields
+            given += [f"{section}.{key}={json.dumps(value)}" for key, value in settings.items() if key in fields]
+        return load_config(path, [*given, *overrides])
+
+    return configured
+
+
+@pytest.fixture
+def cut_in_play(tmp_path):
+    """Play a minute, pull the plug after half a second of it; the session says so and leaves a whole file."""
+
+    def play(config, emulator, told):
+        cut = threading.Event()
+
+        def unplug_once(progress):
+            if progress.rig_s > 0.5 and not cut.is_set():
+                cut.set()
+                emulator.unplug()
+
+        with pytest.raises(RigError, match=told):
+            run_session(config, accelerated=False, on_progress=unplug_once)
+        with Recording(next(tmp_path.glob("*.nwb"))) as recording:
+            assert recording.complete
+            assert (np.diff(recording.blocks()["start_sample"]) > 0).all()
+
+    return play

@@ -1,6 +1,5 @@
 """DishBrain Pong over real LSL streams, in real time; liblsl is the peer."""
 
-import json
 import threading
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +13,6 @@ from wetloop.core.clock import wait_until
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.emulation import bench
-from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 from wetloop.session import run_session
 from wetloop_drivers.lsl import LslConfig
@@ -46,37 +44,19 @@ def known(section, settings):
     return {key: value for key, value in settings.items() if key in MODELS[section].model_fields}
 
 
-def configured(folder, settings, *overrides):
-    """Return the shipped configuration with the emulator's streams."""
-    given = [f"recording.folder={folder}"]
-    for section in MODELS:
-        given += [f"{section}.{key}={json.dumps(value)}" for key, value in known(section, settings).items()]
-    return load_config(CONFIG, [*given, *overrides])
-
-
 @pytest.mark.parametrize("signal", ["spikes", "samples"])
-def test_pong_is_played_and_pulses_arrive(emulated, tmp_path, signal):
+def test_pong_is_played_and_pulses_arrive(emulated, reaching, signal):
     names = [f"lsl.stream=culture-{uuid4().hex}", f"lsl.markers=pulses-{uuid4().hex}"]
     rig = emulated("lsl", "culture.settle_s=0", f"culture.signal={signal}", *names)
-    summary = run_session(configured(tmp_path, rig.settings, "duration=4"), accelerated=False)
+    summary = run_session(reaching(CONFIG, rig.settings, "duration=4"), accelerated=False)
     assert summary.ended == "completed"
     assert 0 < rig.end() <= summary.real_time["triggers_accepted_by_rig"]
     assert verify(Path(summary.file)).agrees
 
 
-def test_a_lost_stream_ends_the_session_with_a_whole_file(started, tmp_path):
+def test_a_lost_stream_ends_the_session_with_a_whole_file(started, reaching, cut_in_play):
     _, emulator, settings = started()
-    cut = threading.Event()
-
-    def unplug_once(progress):
-        if progress.rig_s > 0.5 and not cut.is_set():
-            cut.set()
-            emulator.unplug()
-
-    with pytest.raises(RigError, match="LSL stream"):
-        run_session(configured(tmp_path, settings, "duration=60"), accelerated=False, on_progress=unplug_once)
-    with Recording(next(tmp_path.glob("*.nwb"))) as recording:
-        assert recording.complete
+    cut_in_play(reaching(CONFIG, settings, "duration=60"), emulator, "LSL stream")
 
 
 def test_a_source_without_a_sender_says_so():

@@ -1,7 +1,5 @@
 """DishBrain Pong through an emulated MaxLab server, in real time, over its real wires and the vendor's calls."""
 
-import json
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.core.limits import StimLimits
 from wetloop.emulation import bench
-from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 from wetloop.session import run_session
 from wetloop_drivers.emulators.maxlab import MaxLabEmulatorConfig
@@ -22,6 +19,8 @@ from wetloop_drivers.maxlab_stimulator import MaxLabStimulatorConfig
 CONFIG = Path(__file__).parents[2] / "configs" / "pong_maxlab.yaml"
 PORTS = [f"maxlab.{name}=0" for name in ("raw_port", "filtered_port", "command_port")]
 SMALL = ["culture.settle_s=0", "culture.cells=100", "culture.sampling_frequency_hz=5000", *PORTS]
+BAND = "detection.high_hz=2000"
+"""Below half of 5 kHz."""
 MODELS = {"source": MaxLabConfig, "stimulator": MaxLabStimulatorConfig}
 SETUPS = {
     "spikes": [],
@@ -50,18 +49,10 @@ def known(section, settings):
     return {key: value for key, value in settings.items() if key in MODELS[section].model_fields}
 
 
-def configured(folder, settings, *overrides):
-    """Return the shipped configuration with the emulator's addresses."""
-    given = [f"recording.folder={folder}", "detection.high_hz=2000"]
-    for section in MODELS:
-        given += [f"{section}.{key}={json.dumps(value)}" for key, value in known(section, settings).items()]
-    return load_config(CONFIG, [*given, *overrides])
-
-
 @pytest.mark.parametrize("setup", SETUPS)
-def test_pong_is_played_and_every_accepted_pulse_arrives(emulated, tmp_path, setup):
+def test_pong_is_played_and_every_accepted_pulse_arrives(emulated, reaching, setup):
     rig = emulated("maxlab", *SMALL, *SETUPS[setup])
-    summary = run_session(configured(tmp_path, rig.settings, "duration=4"), accelerated=False)
+    summary = run_session(reaching(CONFIG, rig.settings, BAND, "duration=4"), accelerated=False)
     assert summary.ended == "completed"
     assert setup != "spikes" or summary.lost_samples == 0
     assert rig.end() == summary.real_time["triggers_accepted_by_rig"] > 0
@@ -69,20 +60,9 @@ def test_pong_is_played_and_every_accepted_pulse_arrives(emulated, tmp_path, set
     assert verify(Path(summary.file)).agrees
 
 
-def test_a_cut_cable_ends_the_session_with_a_whole_file(started, tmp_path):
+def test_a_cut_cable_ends_the_session_with_a_whole_file(started, reaching, cut_in_play):
     _, emulator, settings = started()
-    cut = threading.Event()
-
-    def unplug_once(progress):
-        if progress.rig_s > 0.5 and not cut.is_set():
-            cut.set()
-            emulator.unplug()
-
-    with pytest.raises(RigError, match="MaxLab"):
-        run_session(configured(tmp_path, settings, "duration=60"), accelerated=False, on_progress=unplug_once)
-    with Recording(next(tmp_path.glob("*.nwb"))) as recording:
-        assert recording.complete
-        assert (np.diff(recording.blocks()["start_sample"]) > 0).all()
+    cut_in_play(reaching(CONFIG, settings, BAND, "duration=60"), emulator, "MaxLab")
 
 
 def stimulator_of(settings, pattern, **changed):

@@ -1,18 +1,14 @@
 """DishBrain Pong through an emulated Open Ephys GUI, in real time, over its real wires."""
 
-import json
-import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from wetloop.config import load_config
-from wetloop.core.errors import GuardError, RigError
+from wetloop.core.errors import GuardError
 from wetloop.emulation import bench
 from wetloop.kernels.records import DELIVERED
 from wetloop.recording.reader import Recording
-from wetloop.registry import find
 from wetloop.replay import verify
 from wetloop.session import run_session
 
@@ -40,28 +36,19 @@ def started():
         assert dish.failure is None
 
 
-def configured(folder, settings, *overrides):
-    """Return the shipped configuration with the emulator's addresses."""
-    given = [f"recording.folder={folder}"]
-    for section, group in (("source", "wetloop.sources"), ("stimulator", "wetloop.stimulators")):
-        fields = find(group, "open-ephys").model_fields
-        given += [f"{section}.{key}={json.dumps(value)}" for key, value in settings.items() if key in fields]
-    return load_config(CONFIG, [*given, *overrides])
-
-
 def without_the_group(through):
     """Return what makes the session one for the eight lines of the board, none of which reaches all electrodes."""
     return ["stimulator.through=message", "feedback={kind: none}"] if through == "message" else []
 
 
 @pytest.mark.parametrize("setup", SETUPS)
-def test_pong_is_played_and_every_pulse_arrives(started, tmp_path, setup):
+def test_pong_is_played_and_every_pulse_arrives(started, reaching, setup):
     emulated, through = SETUPS[setup]
     dish, _, settings = started(*emulated)
     more = without_the_group(through)
     if more:
         settings = settings | {"lines": settings["lines"][:8]}
-    config = configured(tmp_path, settings, "duration=5", "plan_ms=200", "guard.lease_ms=400", *more)
+    config = reaching(CONFIG, settings, "duration=5", "plan_ms=200", "guard.lease_ms=400", *more)
     summary = run_session(config, accelerated=False)
     assert summary.ended == "completed"
     assert summary.lost_samples == 0
@@ -78,21 +65,9 @@ def test_pong_is_played_and_every_pulse_arrives(started, tmp_path, setup):
     assert verify(Path(summary.file)).agrees
 
 
-def test_a_cut_cable_ends_the_session_with_a_whole_file(started, tmp_path):
+def test_a_cut_cable_ends_the_session_with_a_whole_file(started, reaching, cut_in_play):
     _, emulator, settings = started()
-    config = configured(tmp_path, settings, "duration=60")
-    cut = threading.Event()
-
-    def unplug_once(progress):
-        if progress.rig_s > 0.5 and not cut.is_set():
-            cut.set()
-            emulator.unplug()
-
-    with pytest.raises(RigError, match="Open Ephys GUI"):
-        run_session(config, accelerated=False, on_progress=unplug_once)
-    with Recording(next(tmp_path.glob("*.nwb"))) as recording:
-        assert recording.complete
-        assert (np.diff(recording.blocks()["start_sample"]) > 0).all()
+    cut_in_play(reaching(CONFIG, settings, "duration=60"), emulator, "Open Ephys GUI")
 
 
 def test_what_no_line_delivers_is_refused_before_the_run(tmp_path):

@@ -130,7 +130,7 @@ def test_quartiles_hold_what_lies_between_them():
     assert all(q.lower < q.median < q.upper for q in CORTEX_DIV_21.values())
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real recordings are not at hand")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the public recordings of g2chvcdata are no part of the project")
 def test_a_real_recording_has_the_statistics_that_were_published_of_it():
     import h5py
 

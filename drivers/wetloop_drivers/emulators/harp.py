@@ -6,22 +6,19 @@ Registers are those of the Behavior board. The stimulators' sync output is wired
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from wetloop.core.guard import Pattern
 from wetloop.core.plugin import EmulatorConfig
 from wetloop_drivers import harp_wire as wire
-from wetloop_drivers.emulators.serial_port import DevicePort
+from wetloop_drivers.emulators.serial_port import SerialEmulator
 from wetloop_drivers.outputs import LineConfig, one_each
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from wetloop.core.guard import Pulse
     from wetloop.core.protocols import Dish
-    from wetloop.core.types import Block
 
 INPUTS, RAISE, LOWER, TOGGLE, OUTPUTS = 32, 34, 35, 36, 37
 SYNC_US = 100
@@ -50,30 +47,14 @@ class HarpEmulatorConfig(EmulatorConfig):
         return HarpEmulator(self, dish)
 
 
-class HarpEmulator:
+class HarpEmulator(SerialEmulator):
     """Device, wires, stimulators and electrodes."""
 
     def __init__(self, config: HarpEmulatorConfig, dish: Dish) -> None:
-        self._config = config
         self.board = Board(config, dish)
-        self._port: DevicePort | None = None
-
-    def open(self) -> Mapping[str, Any]:
-        self._port = DevicePort(lambda data: self.board.hear(data, time.monotonic_ns() // 1000), self._config.link)
-        lines = [line.model_dump() for line in self._config.lines]
-        return {
-            "ports": [self._port.name], "lines": lines, "unit": self._config.unit, "sync_bit": self._config.sync_bit,
-        }  # fmt: skip
-
-    def deliver(self, block: Block) -> None:
-        _ = block
-
-    def unplug(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._port is not None:
-            self._port.close()
+        lines = [line.model_dump() for line in config.lines]
+        known = {"lines": lines, "unit": config.unit, "sync_bit": config.sync_bit}
+        super().__init__(lambda data: self.board.hear(data, time.monotonic_ns() // 1000), known, config.link)
 
 
 class Board:
@@ -88,7 +69,6 @@ class Board:
     def __init__(self, config: HarpEmulatorConfig, dish: Dish) -> None:
         self._config, self._dish = config, dish
         self._frames = wire.Frames()
-        self._loaded: dict[Pattern, int] = {}
         self.registers: dict[int, tuple[int, int]] = {
             wire.WHO_AM_I: (config.who_am_i, 2), wire.TIME_SECONDS: (0, 4), wire.TIME_TICKS: (0, 2),
             wire.OPERATION: (0, 1), INPUTS: (0, 1), RAISE: (0, 2), LOWER: (0, 2), TOGGLE: (0, 2), OUTPUTS: (0, 2),
@@ -137,7 +117,5 @@ class Board:
                 pulses.setdefault(line.pulse(self._config.unit), []).extend(line.electrodes)
         for pulse, electrodes in pulses.items():
             pattern = Pattern(pulse, tuple(electrodes))
-            if pattern not in self._loaded:
-                self._loaded[pattern] = self._dish.load(pattern)
-            self._dish.stimulate(self._loaded[pattern])
+            self._dish.stimulate(self._dish.load(pattern))
         return bool(pulses)

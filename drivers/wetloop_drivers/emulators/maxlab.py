@@ -23,6 +23,7 @@ from wetloop.core.layout import positions_um
 from wetloop.core.plugin import EmulatorConfig, seeded
 from wetloop.core.types import Signal
 from wetloop_drivers.emulators.maxlab_board import Board
+from wetloop_drivers.emulators.zmq_ports import bound
 from wetloop_drivers.maxlab_wire import (
     AMPLITUDES_BYTES,
     COMMAND_PORT,
@@ -118,9 +119,11 @@ class MaxLabEmulator:
     def open(self) -> Mapping[str, Any]:
         config = self._config
         try:
-            self._streams["raw"], raw_port = self._bound(zmq.PUB, config.raw_port)
-            self._streams["filtered"], filtered_port = self._bound(zmq.PUB, config.filtered_port)
-            commands, command_port = self._bound(zmq.REP, config.command_port)
+            self._streams["raw"], raw_port = bound(self._context, zmq.PUB, self._config.host, config.raw_port)
+            self._streams["filtered"], filtered_port = bound(
+                self._context, zmq.PUB, self._config.host, config.filtered_port
+            )
+            commands, command_port = bound(self._context, zmq.REP, self._config.host, config.command_port)
         except zmq.ZMQError as error:
             self.close()
             raise RigError(
@@ -181,16 +184,6 @@ class MaxLabEmulator:
             return Path(platformdirs.user_cache_dir("wetloop")) / "emulated-maxlab"
         self._temporary = tempfile.TemporaryDirectory(prefix="maxlab-")
         return Path(self._temporary.name)
-
-    def _bound(self, kind: int, port: int) -> tuple[zmq.Socket[bytes], int]:
-        socket = self._context.socket(kind)
-        socket.setsockopt(zmq.SNDHWM, 0)
-        try:
-            socket.bind(f"tcp://{self._config.host}:{port or '*'}")
-        except zmq.ZMQError:
-            socket.close(linger=0)
-            raise
-        return socket, int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
 
     def _serve(self, commands: zmq.Socket[bytes]) -> None:
         while not self._ended.is_set():

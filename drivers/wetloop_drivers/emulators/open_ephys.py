@@ -19,6 +19,7 @@ from wetloop.core.plugin import EmulatorConfig
 from wetloop.core.types import Signal
 from wetloop_drivers.arrays import array_of
 from wetloop_drivers.emulators.open_ephys_gui import Answering, Chain, HttpServer, network_events
+from wetloop_drivers.emulators.zmq_ports import bound
 from wetloop_drivers.open_ephys_falcon import FalconMessage, pack_falcon
 from wetloop_drivers.open_ephys_gui import DATA_PORT, EVENTS_PORT, FALCON_PORT, HTTP_PORT, IDLE
 from wetloop_drivers.open_ephys_ttl import LineConfig
@@ -88,7 +89,7 @@ class OpenEphysEmulator:
             data_port = self._publish_at()
             http = HttpServer(self._chain, config.host, config.http_port)
             self._listeners.append(http)
-            events, events_port = self._bound(zmq.REP, config.events_port)
+            events, events_port = bound(self._context, zmq.REP, self._config.host, config.events_port)
         except (OSError, zmq.ZMQError) as error:
             self.close()
             raise RigError(
@@ -141,13 +142,13 @@ class OpenEphysEmulator:
         config = self._config
         if config.transport == "falcon":
             port = FALCON_PORT if config.data_port is None else config.data_port
-            self._publisher, port = self._bound(zmq.PUB, port)
+            self._publisher, port = bound(self._context, zmq.PUB, self._config.host, port)
             return port
         wanted = DATA_PORT if config.data_port is None else config.data_port
         for left in reversed(range(TRIES)):
-            self._publisher, port = self._bound(zmq.PUB, wanted)
+            self._publisher, port = bound(self._context, zmq.PUB, self._config.host, wanted)
             try:
-                clients, _ = self._bound(zmq.REP, port + 1)
+                clients, _ = bound(self._context, zmq.REP, self._config.host, port + 1)
             except zmq.ZMQError:
                 self._publisher.close(linger=0)
                 self._publisher = None
@@ -157,16 +158,6 @@ class OpenEphysEmulator:
                 self._listeners.append(Answering(clients, answer_to_client))
                 return port
         raise RigError("there are no two free ports next to each other")
-
-    def _bound(self, kind: int, port: int) -> tuple[zmq.Socket[bytes], int]:
-        socket = self._context.socket(kind)
-        socket.setsockopt(zmq.SNDHWM, 0)
-        try:
-            socket.bind(f"tcp://{self._config.host}:{port or '*'}")
-        except zmq.ZMQError:
-            socket.close(linger=0)
-            raise
-        return socket, int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
 
     def _fire(self, line: int) -> None:
         if line in self._wired:

@@ -6,21 +6,21 @@ Not played: custom trains, bursts, and pulses of one phase, which the dish does 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from wetloop.core.guard import Pattern, Pulse
 from wetloop.core.plugin import EmulatorConfig
 from wetloop_drivers import pulsepal_wire as wire
-from wetloop_drivers.emulators.serial_port import DevicePort
+from wetloop_drivers.emulators.serial_port import SerialEmulator
 from wetloop_drivers.outputs import Wiring, one_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wetloop.core.protocols import Dish
-    from wetloop.core.types import Block, Records
+    from wetloop.core.types import Records
     from wetloop_drivers.outputs import Outputs
 
 BYTE_TIMEOUT_S = 0.5
@@ -44,29 +44,14 @@ class PulsePalEmulatorConfig(EmulatorConfig):
         return PulsePalEmulator(self, dish)
 
 
-class PulsePalEmulator:
+class PulsePalEmulator(SerialEmulator):
     """Device, wires and electrodes."""
 
     def __init__(self, config: PulsePalEmulatorConfig, dish: Dish) -> None:
-        self._config = config
-        self.firmware = Firmware(config.firmware, Electrodes(dish, config.outputs, config.volts_per_ua))
-        self._port: DevicePort | None = None
-
-    def open(self) -> Mapping[str, Any]:
-        self._port = DevicePort(lambda data: self.firmware.hear(data, time.monotonic()), self._config.link)
-        gain = self._config.volts_per_ua
-        settings: dict[str, Any] = {"ports": [self._port.name], "outputs": dict(self._config.outputs)}
-        return settings if gain is None else settings | {"volts_per_ua": gain}
-
-    def deliver(self, block: Block) -> None:
-        _ = block
-
-    def unplug(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._port is not None:
-            self._port.close()
+        gain = config.volts_per_ua
+        self.firmware = Firmware(config.firmware, Electrodes(dish, config.outputs, gain))
+        known = {"outputs": dict(config.outputs), **({} if gain is None else {"volts_per_ua": gain})}
+        super().__init__(lambda data: self.firmware.hear(data, time.monotonic()), known, config.link)
 
 
 class Firmware:
@@ -174,7 +159,6 @@ class Electrodes:
         self._dish, self._outputs = dish, outputs
         self._unit = "mV" if volts_per_ua is None else "uA"
         self._step = wire.STEP_MV / (1.0 if volts_per_ua is None else 1000 * volts_per_ua)
-        self._loaded: dict[Pattern, int] = {}
         self._free_s = [0.0] * wire.N_OUTPUTS
 
     def fire(self, mask: int, settings: Records) -> None:
@@ -191,18 +175,13 @@ class Electrodes:
                 delay_s = round(begin_s - now_s + cycles * wire.CYCLE_US * 1e-6, 6)
                 starts.setdefault((pulse, delay_s), []).extend(self._outputs[k + 1])
         for (pulse, delay_s), electrodes in starts.items():
-            number = self._number(Pattern(pulse, tuple(electrodes)))
+            number = self._dish.load(Pattern(pulse, tuple(electrodes)))
             self._dish.stimulate(number, round(delay_s * self._dish.info.sampling_frequency))
 
     def abort(self) -> None:
         """End all pulses."""
         self._dish.silence()
         self._free_s = [0.0] * wire.N_OUTPUTS
-
-    def _number(self, pattern: Pattern) -> int:
-        if pattern not in self._loaded:
-            self._loaded[pattern] = self._dish.load(pattern)
-        return self._loaded[pattern]
 
     def _pulse(self, output: Records) -> Pulse:
         """Return the pulse of an output, relative to its resting voltage."""

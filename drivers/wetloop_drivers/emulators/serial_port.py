@@ -9,10 +9,12 @@ import threading
 import tty
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from wetloop.core.types import Block
 
 LOOK_S = 0.05
 
@@ -67,3 +69,40 @@ class DevicePort:
                 return
             if answer := self._heard(os.read(self._near, 4096) if ready else b""):
                 self.say(answer)
+
+
+class SerialEmulator:
+    """An emulator whose only wire is one serial line: it records nothing.
+
+    Parameters
+    ----------
+    heard
+        The device: takes what comes, returns what it answers.
+    settings
+        What a driver must know beside the port.
+    link
+        Path of a symbolic link to the port; empty: none.
+    greeting
+        What the device says when it is plugged in.
+    """
+
+    def __init__(
+        self, heard: Callable[[bytes], bytes], settings: Mapping[str, Any], link: str, greeting: bytes = b""
+    ) -> None:
+        self._heard, self._settings, self._link, self._greeting = heard, settings, link, greeting
+        self._port: DevicePort | None = None
+
+    def open(self) -> Mapping[str, Any]:
+        self._port = DevicePort(self._heard, self._link)
+        self._port.say(self._greeting)
+        return {"ports": [self._port.name], **self._settings}
+
+    def deliver(self, block: Block) -> None:
+        _ = block
+
+    def unplug(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._port is not None:
+            self._port.close()

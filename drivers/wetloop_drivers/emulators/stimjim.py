@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from wetloop.core.guard import Pattern, Pulse
 from wetloop.core.plugin import EmulatorConfig
 from wetloop_drivers import stimjim_wire as wire
-from wetloop_drivers.emulators.serial_port import DevicePort
+from wetloop_drivers.emulators.serial_port import SerialEmulator
 from wetloop_drivers.outputs import Wiring, one_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wetloop.core.protocols import Dish
-    from wetloop.core.types import Block
     from wetloop_drivers.outputs import Outputs
 
 
+GREETING = b"Booting StimJim on Teensy 3.5!\r\nInitializing triggers inputs...\r\nReady to go!\r\n\r\n\r\n"
 NO_CONVERTER = 0.2
 """Currents are not rounded here, so the driver may ask for smaller ones than of a real device."""
 
@@ -36,32 +36,13 @@ class StimJimEmulatorConfig(EmulatorConfig):
         return StimJimEmulator(self, dish)
 
 
-class StimJimEmulator:
+class StimJimEmulator(SerialEmulator):
     """Device, wires and electrodes."""
 
     def __init__(self, config: StimJimEmulatorConfig, dish: Dish) -> None:
-        self._config = config
         self.firmware = Firmware(dish, config.outputs)
-        self._port: DevicePort | None = None
-
-    def open(self) -> Mapping[str, Any]:
-        self._port = DevicePort(lambda data: self.firmware.hear(data, time.monotonic()), self._config.link)
-        self._port.say(b"Booting StimJim on Teensy 3.5!\r\nInitializing triggers inputs...\r\nReady to go!\r\n\r\n\r\n")
-        return {
-            "ports": [self._port.name],
-            "outputs": dict(self._config.outputs),
-            "max_converter_imbalance": NO_CONVERTER,
-        }
-
-    def deliver(self, block: Block) -> None:
-        _ = block
-
-    def unplug(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._port is not None:
-            self._port.close()
+        known = {"outputs": dict(config.outputs), "max_converter_imbalance": NO_CONVERTER}
+        super().__init__(lambda data: self.firmware.hear(data, time.monotonic()), known, config.link, GREETING)
 
 
 class Firmware:
@@ -78,7 +59,6 @@ class Firmware:
         self.trains = dict.fromkeys(range(wire.N_TRAINS), wire.Train())
         self._text = b""
         self._running: dict[str, tuple[wire.Train, float]] = {}
-        self._loaded: dict[Pattern, int] = {}
         self._acts: Mapping[str, Callable[[str, float], bytes]] = {
             "S": self._set,
             "T": self._start,
@@ -133,13 +113,8 @@ class Firmware:
                 pulses.setdefault(pulse, []).extend(self._outputs.get(k + 1, ()))
         for start_us in _pulse_starts(train):
             for pulse, electrodes in pulses.items():
-                number = self._number(Pattern(pulse, tuple(electrodes)))
+                number = self._dish.load(Pattern(pulse, tuple(electrodes)))
                 self._dish.stimulate(number, round(start_us * 1e-6 * self._dish.info.sampling_frequency))
-
-    def _number(self, pattern: Pattern) -> int:
-        if pattern not in self._loaded:
-            self._loaded[pattern] = self._dish.load(pattern)
-        return self._loaded[pattern]
 
 
 def _pulse_starts(train: wire.Train) -> range:

@@ -19,6 +19,7 @@ Columns: TypeAlias = dict[str, npt.NDArray[Any]]
 Scalar: TypeAlias = str | float | int | bool | None
 
 
+@dataclasses.dataclass(frozen=True)
 class Numbers:
     """Base of the dataclasses of numbers: a field is a scalar or a table (``Columns``)."""
 
@@ -35,7 +36,7 @@ class Numbers:
         return {**self.facts(), **{name: plain_columns(columns) for name, columns in self.tables().items()}}
 
     def _fields(self) -> Iterator[tuple[str, Any]]:
-        return ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+        return ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
 
 
 def plain(value: Any) -> Any:

@@ -111,22 +111,22 @@ def table(columns: Columns, titles: Mapping[str, str] | None = None) -> Html:
     titles = titles or {name: name.replace("_", " ") for name in columns}
     told = plain_columns({name: columns[name] for name in titles})
     right = {name: columns[name].dtype.kind in "fiub" for name in titles}
-    head = "".join(f"<th{_side(right[name])}>{escape(title)}</th>" for name, title in titles.items())
+    head = "".join(f"<th{_side(right=right[name])}>{escape(title)}</th>" for name, title in titles.items())
     rows = zip(*told.values(), strict=True)
     body = "".join(
-        "<tr>" + "".join(_cell(value, right[name]) for name, value in zip(titles, row, strict=True)) + "</tr>"
+        "<tr>" + "".join(_cell(value, right=right[name]) for name, value in zip(titles, row, strict=True)) + "</tr>"
         for row in rows
     )
     return Html(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def _cell(value: object, right: bool) -> str:  # noqa: FBT001  (a cell is on the right or not)
+def _cell(value: object, *, right: bool) -> str:
     text = "\N{EN DASH}" if value is None else worded(value)
-    side = ' class="long"' if len(text) > LONG_TEXT else _side(right)
+    side = ' class="long"' if len(text) > LONG_TEXT else _side(right=right)
     return f"<td{side}>{escape(text)}</td>"
 
 
-def _side(right: bool) -> str:  # noqa: FBT001  (a cell is on the right or not)
+def _side(*, right: bool) -> str:
     return ' class="n"' if right else ""
 
 

@@ -18,7 +18,7 @@ class Core:
     def __init__(self) -> None:
         self._has_power = False
 
-    def enable_stimulation_power(self, enable: bool) -> Self:  # noqa: FBT001  (the vendor's signature)
+    def enable_stimulation_power(self, enable: bool) -> Self:
         """Switch the power of all stimulation units."""
         self._has_power = enable
         return self
@@ -62,12 +62,12 @@ class StimulationUnit:
     def __init__(self, unit_no: int | str) -> None:
         self._unit, self._power, self._connect, self._current, self._dac = int(unit_no), 0, 0, 0, 0
 
-    def power_up(self, power_up: bool) -> Self:  # noqa: FBT001  (the vendor's signature)
+    def power_up(self, power_up: bool) -> Self:
         """Switch its power."""
         self._power = int(power_up)
         return self
 
-    def connect(self, connect: bool) -> Self:  # noqa: FBT001  (the vendor's signature)
+    def connect(self, connect: bool) -> Self:
         """Connect it to its electrode."""
         self._connect = int(connect)
         return self

@@ -42,6 +42,6 @@ def send_raw(text: str) -> str:
     return ask(text)
 
 
-def query_DAC_lsb_mV() -> float:  # noqa: N802  (the vendor's name)
+def query_DAC_lsb_mV() -> float:
     """Return the step of the converters that stimulate, mV."""
     return float(ask("system_query_dac_lsb_mv"))
