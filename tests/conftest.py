@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from wetloop.core.guard import Pattern, PatternTable, Pulse, StimGuard
 from wetloop.core.layout import grid_probe
@@ -22,6 +23,9 @@ from wetloop.kernels.records import ARMED, RUNNING, SPIKE
 _lsl = Path(mkdtemp(prefix="wetloop-lsl-")) / "lsl_api.cfg"
 _lsl.write_text(f"[lab]\nSessionID = {_lsl.parent.name}\n[multicast]\nResolveScope = machine\n", encoding="utf-8")
 os.environ["LSLAPICFG"] = str(_lsl)  # LSL streams of tests stay on this machine, and meet those of no other run
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")  # every run tries the same examples; `--hypothesis-profile=default` tries new ones
 
 FRAME = 25
 FAR = 10**12
