@@ -183,7 +183,7 @@ def _replayed(
     pace = Unpaced() if show is None else PartPace(section.start_sample, rate * show.speed)
     rig = Rig(engine, blocks, setting.table, setting.plan, pace)
     comparison = Comparison(rows, section, recording, engine, on_progress)
-    tally = Tally(comparison, teller(section, rate, show))
+    tally = Tally(comparison, setting.info.late_us, teller(section, rate, show))
     retold = retold_task(setting, recording, rows.decisions)
     with replay_players(setting, rows.decisions, retold) as players, rig:
         Session(rig, players, PartLog(section.start_sample, comparison, tally)).run(

@@ -155,7 +155,7 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
     """Play on a stage, and close it."""
     setting, stage, players = performance
     config = setting.config
-    tally = Tally(stage.log, _reporter(on_progress, setting))
+    tally = Tally(stage.log, setting.info.late_us, _reporter(on_progress, setting))
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:

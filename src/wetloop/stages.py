@@ -156,7 +156,7 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     rate = setting.info.sampling_frequency
     care = _care(setting, engine, stop, path, shared)
     brake, alarms, _ = care
-    steering = Steering(shared, brake, Overruns(config.overrun, brake, rate, LivePace(shared.control, rate)))
+    steering = Steering(shared, brake, Overruns(config.overrun, brake, setting.info, LivePace(shared.control, rate)))
     lost = LostSource(config.watch.lost, alarms, brake, steering.heed)
     recorder = RecorderWatch(Recorder(shared, crew, alarms), path, rate, recording)
     dogs = [lost, *watchdogs(config.watch), DiskWatch(recorder.disk_mb)]

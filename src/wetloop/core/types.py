@@ -107,6 +107,16 @@ class RigInfo:
         """Samples of one frame: 1 ms."""
         return round(self.sampling_frequency / 1000)
 
+    @property
+    def packet_wait_us(self) -> float:
+        """How long a window that closes within a packet may wait for the packet's end, us: no decision's fault."""
+        return max(0.0, (self.packet_samples - self.frame_samples) / self.sampling_frequency * 1e6)
+
+    @property
+    def late_us(self) -> float:
+        """A decision is late when it comes longer than this after its window closed, us."""
+        return 1000.0 + self.packet_wait_us
+
     def samples(self, ms: float) -> int:
         """Return the number of samples nearest to ``ms`` milliseconds."""
         return round(ms * self.sampling_frequency / 1000)

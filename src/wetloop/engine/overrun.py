@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from wetloop.core.clock import Pace
+    from wetloop.core.types import RigInfo
     from wetloop.engine.brake import Brake
 
 
@@ -20,7 +21,7 @@ class OverrunConfig(BaseModel):
     policy: Literal["continue", "pause", "trip"] = "continue"
     """Go on; stimulate nothing until decisions are on time again; or trip the guard."""
     late_ms: float = Field(10.0, gt=0, allow_inf_nan=False)
-    """A decision overruns when it comes this long after its window has closed, ms."""
+    """A decision overruns when it comes this long after its window has closed, ms, beside the wait for its packet."""
     after: int = Field(10, ge=1)
     """Overruns within ``within_s`` that call for the policy."""
     within_s: float = Field(1.0, gt=0, allow_inf_nan=False)
@@ -30,16 +31,17 @@ class OverrunConfig(BaseModel):
 class Overruns:
     """A pace that watches the lateness of decisions; it acts through the engine's recorded stream of commands."""
 
-    def __init__(self, config: OverrunConfig, brake: Brake, sampling_frequency: float, pace: Pace) -> None:
+    def __init__(self, config: OverrunConfig, brake: Brake, info: RigInfo, pace: Pace) -> None:
         self._config, self._brake, self._pace = config, brake, pace
-        self._within = round(config.within_s * sampling_frequency)
+        self._late_us = 1000 * config.late_ms + info.packet_wait_us
+        self._within = round(config.within_s * info.sampling_frequency)
         self._late: deque[int] = deque(maxlen=config.after)
         self._paused = False
 
     def wait(self, sample: int) -> float:
         """Wait as the pace does, and take the lateness into account."""
         lateness_us = self._pace.wait(sample)
-        if lateness_us > self._config.late_ms * 1000:
+        if lateness_us > self._late_us:
             self._late.append(sample)
             if len(self._late) == self._config.after and sample - self._late[0] < self._within:
                 self._act(sample)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from wetloop.live.facts import Facts
     from wetloop.live.feed import Batch
 
-LATE_US = 1000.0
-"""A decision counts as late when its window is read more than one frame after it closed."""
 WINDOW_S = 8.0
 """What a page that has just been opened is told of the past, s of rig time."""
 RATE_S = 1.0
@@ -63,7 +61,7 @@ class Score:
         self.counts += happened.sum(axis=0)
         self.reward += float(decisions["reward"].sum())
         self.decisions += len(decisions)
-        self.late += int((decisions["lateness_us"] > LATE_US).sum())
+        self.late += int((decisions["lateness_us"] > self._facts.info.late_us).sum())
         value = self._of(happened, "hit").astype(float) if self._facts.rallies else decisions["reward"]
         ended = self._of(happened, "miss") | (decisions["terminated"] > 0) | (decisions["truncated"] > 0)
         end_s = (decisions["stop_sample"] - first_sample) / self._facts.sampling_frequency

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from wetloop.core.types import Outcome, SpikeBatch, Tick
     from wetloop.recording.log import DecisionLog
 
-LATE_US = 1000.0
-"""A decision counts as late when its window is read more than one frame after it closed."""
 LONG_RALLY = 3
 """DishBrain calls a rally of more than three hits long."""
 PROGRESS_EVERY = 32
@@ -28,8 +26,8 @@ class Tally:
     the session ends counts if it has a hit, else long rallies would be lost more often than short ones.
     """
 
-    def __init__(self, log: DecisionLog, on_progress: Callable[[Tally], None]) -> None:
-        self._log, self._on_progress = log, on_progress
+    def __init__(self, log: DecisionLog, late_us: float, on_progress: Callable[[Tally], None]) -> None:
+        self._log, self._late_us, self._on_progress = log, late_us, on_progress
         self.events: Counter[str] = Counter()
         self.decisions = self.late_decisions = self.spikes = self.first_sample = self.stop_sample = 0
         self.episodes, self.reward = 0, 0.0
@@ -46,7 +44,7 @@ class Tally:
         self.decisions += 1
         self.spikes += len(batch.spikes)
         self.stop_sample = tick.stop_sample
-        self.late_decisions += tick.lateness_us > LATE_US
+        self.late_decisions += tick.lateness_us > self._late_us
         self.reward += outcome.reward
         self.episodes += outcome.terminated or outcome.truncated
         if outcome.events or outcome.terminated or outcome.truncated:

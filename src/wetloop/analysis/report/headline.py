@@ -9,7 +9,6 @@ import numpy as np
 
 from wetloop.analysis.report.numbers import Columns, Numbers
 from wetloop.kernels.records import DELIVERED, FATES, LEASE_EXPIRED, PREEMPTED
-from wetloop.recording.tally import LATE_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +68,7 @@ def measure(session: Material) -> HeadlineNumbers:
         mean_rate_hz=len(session.spikes) / info.n_channels / session.activity.duration_s,
         pulses_delivered=len(session.delivered),
         decisions=len(decisions),
-        late_decisions=int((decisions["lateness_us"] > LATE_US).sum()),
+        late_decisions=int((decisions["lateness_us"] > info.late_us).sum()),
         lost_samples=int(session.blocks["lost_samples"].sum()),
         episodes=len(session.episodes),
         subject={"name": np.array(list(told), str), "value": np.array(list(told.values()), str)},
@@ -106,10 +105,11 @@ def _losses(session: Material) -> Iterator[str]:
     if lost:
         gaps = int((session.blocks["lost_samples"] > 0).sum())
         yield f"The rig lost {lost} samples ({1000 * lost / session.info.sampling_frequency:.4g} ms) in {gaps} gaps."
-    late = int((session.decisions["lateness_us"] > LATE_US).sum())
+    late_us = session.info.late_us
+    late = int((session.decisions["lateness_us"] > late_us).sum())
     if late:
         share = 100 * late / len(session.decisions)
-        yield f"{late} decisions ({share:.3g} %) were more than {LATE_US / 1000:g} ms late."
+        yield f"{late} decisions ({share:.3g} %) were more than {late_us / 1000:g} ms late."
     for what, n in session.summary.get("dropped", {}).items():
         if n:
             yield f"{n} {what} were dropped."

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import COLOURS, INK, Panel, logarithmic, new_figure
-from wetloop.recording.tally import LATE_US
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,8 +61,8 @@ def measure(session: Material) -> TimingNumbers:
         blocks=len(blocks),
         block_us=1e6 * samples / session.info.sampling_frequency,
         **{f"{name}_{q}_us": value for name, of in times.items() for q, value in _quantiles(of).items()},
-        late_decisions=int((lateness > LATE_US).sum()),
-        late_after_us=LATE_US,
+        late_decisions=int((lateness > session.info.late_us).sum()),
+        late_after_us=session.info.late_us,
         lost_samples=int(blocks["lost_samples"].sum()),
         histogram={
             "from_us": EDGES_US[:-1],
