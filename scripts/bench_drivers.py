@@ -1,52 +1,56 @@
-"""Times what drivers do with the bytes of a rig, on one core, against the rate at which the rig sends them.
+"""Measures the drivers: parsing against the live rate, triggers on the wire, whole games through each emulator.
 
-    python scripts/bench_drivers.py [--seconds 5]
-
-Budget of each row: how many times as fast as live it has to be.
+python scripts/bench_drivers.py                     parse and triggers
+python scripts/bench_drivers.py play --minutes 5    Pong through each emulator, in real time
+python scripts/bench_drivers.py play --only maxlab lsl
 """
 
 import argparse
 import sys
-import time
 
 import numpy as np
-
-from wetloop_drivers.intan_rhx_wire import BLOCK_FRAMES, WaveformParser, encode_blocks, to_samples
-
-RECEIVED_BYTES = 1 << 18
-
-
-def rhx_times_live(n_channels, rate_hz, seconds):
-    """Parse RHX's waveform stream as it comes from a socket, into int16 samples; return how many times live."""
-    n_blocks = round(rate_hz // BLOCK_FRAMES)
-    words = np.random.default_rng(1).integers(0, 1 << 16, (n_blocks * BLOCK_FRAMES, n_channels)).astype(np.uint16)
-    data, parser, parsed, took_s = encode_blocks(0, words), WaveformParser(n_channels), 0, 0.0
-    while parsed < seconds * rate_hz:
-        parser.expected_sample = None
-        begun = time.perf_counter()
-        for start in range(0, len(data), RECEIVED_BYTES):
-            parser.feed(data[start : start + RECEIVED_BYTES])
-            while (run := parser.take(8)) is not None:
-                parsed += len(to_samples(run.words))
-        took_s += time.perf_counter() - begun
-    return parsed / rate_hz / took_s
+from bench_drivers_parse import rows as parse_rows
+from bench_drivers_play import RIGS, played
+from bench_drivers_triggers import rows as trigger_rows
 
 
-ROWS = {
-    "intan-rhx: 128 channels x 30 kHz": (lambda seconds: rhx_times_live(128, 30_000, seconds), 10.0),
-}
-"""What is timed, and the budget."""
+def parse(options):
+    for name, times_live, goal in parse_rows(options.seconds):
+        good = times_live >= goal
+        print(f"{name:52s} {times_live:8.1f} x live   >= {goal:g}: {'ok' if good else 'UNDER'}", flush=True)
+        yield good
+
+
+def triggers(options):
+    for name, took_us, goal in trigger_rows(options.triggers):
+        p50, p99, worst = np.percentile(took_us, [50, 99, 100])
+        verdict = "ok" if p50 < goal else "OVER"
+        print(
+            f"{name:22s} p50 {p50:7.1f}  p99 {p99:7.1f}  max {worst:7.1f} us   p50 < {goal:g} us: {verdict}", flush=True
+        )
+        yield p50 < goal
+
+
+def play(options):
+    for kind in options.only or RIGS:
+        told, good = played(kind, options.minutes)
+        print(f"{kind:12s} {told}", flush=True)
+        yield good
+
+
+PARTS = {"parse": parse, "triggers": triggers, "play": play}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.0, help="of data per row")
-    seconds, good = parser.parse_args().seconds, []
-    for name, (times_live, budget) in ROWS.items():
-        reached = times_live(seconds)
-        good.append(reached >= budget)
-        print(f"{name:38s} {reached:8.1f} x live   >= {budget:g}: {'ok' if good[-1] else 'UNDER'}")
-    sys.exit(not all(good))
+    parser.add_argument("parts", nargs="*", choices=PARTS, default=["parse", "triggers"])
+    parser.add_argument("--seconds", type=float, default=4.0, help="of data that are parsed, per row")
+    parser.add_argument("--triggers", type=int, default=2000)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each game")
+    parser.add_argument("--only", nargs="+", choices=RIGS, default=[])
+    options = parser.parse_args()
+    verdicts = [good for part in options.parts for good in PARTS[part](options)]
+    sys.exit(not all(verdicts))
 
 
 if __name__ == "__main__":
