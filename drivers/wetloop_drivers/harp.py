@@ -155,12 +155,12 @@ class Harp:
     def trigger(self, pattern: int, at_sample: int) -> None:
         _ = at_sample
         line, now_ns = self._opened(), time.monotonic_ns()
-        self._hear(line.read_waiting())
-        if self._raised and now_ns - self._raised[0][1] > ANSWER_NS:
-            raise line.unanswered("a line was not raised")
         line.write(self._raise[pattern])
         self._raised.append((self._masks[pattern], now_ns))
         self._lowering += 1
+        self._hear(line.read_waiting())
+        if self._raised and now_ns - self._raised[0][1] > ANSWER_NS:
+            raise line.unanswered("a line was not raised")
 
     def silence(self) -> None:
         size = self._config.register_bytes

@@ -125,7 +125,6 @@ class PulsePal:
     def trigger(self, pattern: int, at_sample: int) -> None:
         _ = at_sample
         line, mask, now_ns = self._opened(), self._masks[pattern], time.monotonic_ns()
-        self._require_answers(line, now_ns)
         outputs = [k for k in range(wire.N_OUTPUTS) if mask >> k & 1]
         if any(now_ns < self._free_ns[k] for k in outputs):
             raise LatePulseError(f"{WHAT}: an output still delivers its last pulse, and would hold this one back")
@@ -133,6 +132,7 @@ class PulsePal:
         self._unanswered.append(now_ns)
         for k in outputs:
             self._free_ns[k] = now_ns + self._length_ns[pattern]
+        self._require_answers(line, now_ns)
 
     def silence(self) -> None:
         self._ask(wire.message(wire.ABORT))

@@ -151,14 +151,14 @@ class StimJim:
     def trigger(self, pattern: int, at_sample: int) -> None:
         _ = at_sample
         line, now_ns = self._opened(), time.monotonic_ns()
-        self._hear(line.read_waiting())
-        if self._asked and now_ns - self._asked[0] > ANSWER_NS:
-            raise line.unanswered("a train was not started")
         if self._free_ns - now_ns > HELD_NS:
             raise LatePulseError(f"{WHAT}: the last pulse is still delivered, and would hold this one back")
         line.write(self._starts[pattern])
         self._asked.append(now_ns)
         self._free_ns = max(now_ns, self._free_ns) + self._busy_ns[pattern]
+        self._hear(line.read_waiting())
+        if self._asked and now_ns - self._asked[0] > ANSWER_NS:
+            raise line.unanswered("a train was not started")
 
     def silence(self) -> None:
         self._opened().write(b"T-1\nU-1\n")
