@@ -98,7 +98,8 @@ class Coach:
     def respond(self, outcome: Outcome, tick: Tick) -> Response:
         self._score += outcome.reward
         if not any(event in self._config.trial_events for event in outcome.events):
-            return NOTHING
+            calm = any(event in self._config.background_events for event in outcome.events)
+            return Response(self._program(Given(background=True), tick.plan_sample)) if calm else NOTHING
         surprise, self._score = self._judge.surprise(self._score), 0.0
         if self._last.pair is not None:
             self._values.learn(self._last.pair, surprise)

@@ -64,6 +64,8 @@ class CoachConfig(FeedbackConfig):
     """Hold the task until a training train has ended."""
     background: RandomConfig | None = None
     """Pulses after a trial that is not poor, each on one of ``electrodes``; by default none."""
+    background_events: tuple[str, ...] = ()
+    """Events that are no trials and are answered with background too: a pretest in the state of the session."""
 
     @model_validator(mode="after")
     def _trials_in_order(self) -> Self:
@@ -71,6 +73,10 @@ class CoachConfig(FeedbackConfig):
             raise ValueError("recent_trials must be fewer than compared_trials, or a goal be given")
         if len(set(self.electrodes)) < len(self.electrodes):
             raise ValueError("electrodes names a channel twice")
+        if self.background_events and self.background is None:
+            raise ValueError("background_events are answered with background: say what it is")
+        if both := set(self.background_events) & set(self.trial_events):
+            raise ValueError(f"{', '.join(sorted(both))} stands in trial_events and in background_events")
         return self
 
     @property
@@ -79,7 +85,7 @@ class CoachConfig(FeedbackConfig):
         return tuple(combinations(self.electrodes, 2))
 
     def event_names(self) -> tuple[str, ...]:
-        return self.trial_events
+        return (*self.trial_events, *self.background_events)
 
     def training(self, pair: tuple[int, ...]) -> PredictableAnswer:
         """Return the training train of a pair."""
@@ -105,7 +111,7 @@ class CoachConfig(FeedbackConfig):
         calm = self.calm()
         least = calm.most_in_a_second(layout, info) if calm else 0.0
         most = max(least, self.training(self.pairs[0]).most_in_a_second(layout, info))
-        return dict.fromkeys(self.trial_events, 0.0 if self.choice == "none" else most)
+        return dict.fromkeys(self.event_names(), 0.0 if self.choice == "none" else most)
 
     def build(self, context: BuildContext) -> Coach:
         from wetloop.coding.coach import Coach

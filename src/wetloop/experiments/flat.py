@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wetloop.config import SessionConfig
+    from wetloop.experiments.protocol import Protocol
 
 DECODER_BLIND = {
     "zero_spikes": "the decoder sees no spikes",
@@ -29,13 +30,13 @@ GATED = ("three-factor", "oracle")
 """Rules of the simulated culture that change weights only when feedback pulses come."""
 
 
-def played_on(plan: Mapping[str, Any]) -> str:
-    """Return whether an experiment's numbers are of a model or were measured."""
+def played_on(protocol: Protocol, session: str) -> str:
+    """Return whether the numbers of an experiment with this session (YAML) are of a model or were measured."""
     from wetloop.config import parse_config
 
-    if plan["protocol"]["cultures"]["recorded"]:
+    if protocol.cultures.recorded:
         return PLAYED_ON["recorded"]
-    kind = parse_config(plan["session"], "session").source.kind
+    kind = parse_config(session, "session").source.kind
     return PLAYED_ON.get(kind, f"measured on {kind}")
 
 

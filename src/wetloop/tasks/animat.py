@@ -23,6 +23,7 @@ Vector = npt.NDArray[np.float32]
 Point = tuple[float, float]
 
 PROBES = 4
+MOST_SPIKES = 1e6
 COS_30 = 0.8660254037844387
 DIAGONAL = 0.7071067811865476
 INWARDS: tuple[Point, ...] = (
@@ -38,8 +39,10 @@ class Animat(gymnasium.Env[Vector, Vector]):
     them. The observation is ``probe_0_ms`` to ``probe_3_ms`` (the probe of this quadrant is due so soon after the
     decision; 0: none is announced), and the animat's place, from -1 to 1.
 
-    ``info["events"]`` tells when the answer is complete: ``pretest``, or ``moved`` and ``on_target`` or ``off_target``;
-    an answer without spikes is off target and moves nothing. The reward is 1 for a movement on target.
+    ``info["events"]`` tells when the answer is complete: ``pretest``, or ``moved`` and ``on_target`` or ``off_target``,
+    and ``left`` where the animat has left the arena, which ends an episode: it is put back anywhere, else it would stay
+    in the quadrant out of which it walks. An answer without spikes is off target and moves nothing. The reward is 1 for
+    a movement on target.
     """
 
     metadata = gymnasium.Env.metadata | {"render_modes": []}
@@ -55,18 +58,19 @@ class Animat(gymnasium.Env[Vector, Vector]):
         high = np.array((*[config.ahead_ms] * PROBES, 1, 1), np.float32)
         low = np.array((*[0] * PROBES, -1, -1), np.float32)
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
-        self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.action_names),), np.float32)
+        self.action_space = gymnasium.spaces.Box(-MOST_SPIKES, MOST_SPIKES, (len(self.action_names),), np.float32)
         self._at: Point = (0.0, 0.0)
         self._step, self._trials = 0, 0
         self._sums = [0.0, 0.0, 0.0]
         self._usual = [[0.0, 0.0, 0.0] for _ in range(PROBES)]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Vector, dict[str, Any]]:
-        """Put the animat at a random place, with the pretest before it."""
+        """Put the animat at a random place; a seed also begins with the pretest. Probes go on at their pace."""
         super().reset(seed=seed, options=options)
-        self._step, self._trials = 0, 0
-        self._sums = [0.0, 0.0, 0.0]
-        self._usual = [[0.0, 0.0, 0.0] for _ in range(PROBES)]
+        if seed is not None:
+            self._step, self._trials = 0, 0
+            self._sums = [0.0, 0.0, 0.0]
+            self._usual = [[0.0, 0.0, 0.0] for _ in range(PROBES)]
         self._at = (2 * float(self.np_random.random()) - 1, 2 * float(self.np_random.random()) - 1)
         return self._observation(), {"events": ()}
 
@@ -76,7 +80,7 @@ class Animat(gymnasium.Env[Vector, Vector]):
         if self._probing.listens(self._step):
             self._sums = [total + float(value) for total, value in zip(self._sums, action, strict=True)]
         events = self._answered() if self._probing.closes(self._step) else ()
-        return self._observation(), float("on_target" in events), False, False, {"events": events}
+        return self._observation(), float("on_target" in events), "left" in events, False, {"events": events}
 
     @property
     def quadrant(self) -> int:
@@ -94,7 +98,8 @@ class Animat(gymnasium.Env[Vector, Vector]):
         if pretest:
             self._usual[probe] = [total + value for total, value in zip(self._usual[probe], sums, strict=True)]
             return ("pretest",)
-        return ("moved", "on_target" if self._moves(probe, sums) else "off_target")
+        events = ("moved", "on_target" if self._moves(probe, sums) else "off_target")
+        return (*events, "left") if max(map(abs, self._at)) >= 1 else events
 
     def _moves(self, probe: int, sums: list[float]) -> bool:
         """Make a step where there is an answer; return whether its direction is on target."""

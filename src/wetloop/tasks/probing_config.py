@@ -98,4 +98,4 @@ class AnimatConfig(ProbingConfig):
         return Animat(self, decision_ms)
 
     def event_names(self) -> tuple[str, ...]:
-        return ("pretest", "moved", "on_target", "off_target")
+        return ("pretest", "moved", "on_target", "off_target", "left")

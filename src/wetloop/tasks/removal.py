@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Vector = npt.NDArray[np.float32]
 NONE = -1
+MOST = 1e6
+"""No session has so many cycles, and no decision so many spikes."""
 
 
 class StimulusRemoval(gymnasium.Env[Vector, Vector]):
@@ -45,9 +47,9 @@ class StimulusRemoval(gymnasium.Env[Vector, Vector]):
             decision_ms=decision_ms,
         )  # fmt: skip
         self.action_names = tuple(f"electrode {i}" for i in range(config.electrodes))
-        high = np.array((config.ahead_ms, config.of_stimuli, config.electrodes, np.inf), np.float32)
+        high = np.array((config.ahead_ms, config.of_stimuli, config.electrodes, MOST), np.float32)
         self.observation_space = gymnasium.spaces.Box(np.array((0, 0, NONE, NONE), np.float32), high, dtype=np.float32)
-        self.action_space = gymnasium.spaces.Box(0.0, np.inf, (config.electrodes,), np.float32)
+        self.action_space = gymnasium.spaces.Box(0.0, MOST, (config.electrodes,), np.float32)
         self._recent: deque[bool] = deque(maxlen=config.of_stimuli)
         self._answered = np.zeros(config.electrodes, np.int64)
         self._heard = np.zeros(config.electrodes, bool)
