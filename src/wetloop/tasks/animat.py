@@ -96,7 +96,8 @@ class Animat(gymnasium.Env[Vector, Vector]):
         self._trials += 1
         self._sums = [0.0, 0.0, 0.0]
         if pretest:
-            self._usual[probe] = [total + value for total, value in zip(self._usual[probe], sums, strict=True)]
+            usual, where = self._usual[probe], centre(sums)
+            self._usual[probe] = [usual[0] + 1, usual[1] + where[0], usual[2] + where[1]]
             return ("pretest",)
         events = ("moved", "on_target" if self._moves(probe, sums) else "off_target")
         return (*events, "left") if max(map(abs, self._at)) >= 1 else events
@@ -120,7 +121,7 @@ class Animat(gymnasium.Env[Vector, Vector]):
 
 
 def centre(sums: list[float]) -> Point:
-    """Return the centre of activity of a number of spikes and the sums of their places; no spikes lie in the middle."""
+    """Return the mean of a number of places, by their sums; of none it is the middle."""
     n, x, y = sums
     return (x / n, y / n) if n else (0.0, 0.0)
 

@@ -85,7 +85,7 @@ class AnimatConfig(ProbingConfig):
     kind: Literal["animat"] = "animat"
     period_s: float = Field(5.0, gt=0, allow_inf_nan=False)
     """From one probe to the next, s."""
-    window_ms: tuple[NotNegative, NotNegative] = (20.0, 100.0)
+    window_ms: tuple[NotNegative, NotNegative] = (0.0, 100.0)
     """Activity that became known from so many ms after the probe up to so many is its answer, in whole decisions."""
     pretest_probes: int = Field(12, ge=1)
     """Probes of each quadrant, in turn, whose mean answer is the one from which movements are counted."""
