@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wetloop.coding.codes import CodeFacts, Curve, refuse_excess
+from wetloop.coding.codes import CodeFacts, refuse_excess
 from wetloop.coding.elements import index_of
 from wetloop.core.errors import ConfigError
 from wetloop.core.types import Answer, Kind, Priority, Timing, Update, VoiceSetting
@@ -65,7 +65,7 @@ def _described(config: CuedConfig, context: BuildContext) -> CodeFacts:
     entries = [context.table.find(f"cued {name}").first for name in config.pulses]
     return CodeFacts(
         kind=config.kind,
-        curves=tuple(Curve(f"{name}, announced", 0.0, 1.0) for name in config.pulses),
+        curves=(),
         min_rate_hz=config.max_rate_hz,
         max_rate_hz=config.max_rate_hz,
         channels=channels,
@@ -75,4 +75,5 @@ def _described(config: CuedConfig, context: BuildContext) -> CodeFacts:
         decision_ms=context.decision_samples * sample_ms,
         hold_ms=0.0,
         plan_ms=context.plan_samples * sample_ms,
+        place=", ".join(config.pulses),
     )
