@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,23 @@ def test_false_positives_come_as_often_as_alpha_says():
     low, high = stats.binom.ppf((0.005, 0.9995), n, 0.05)
     assert low <= claims <= high
     assert others <= high
+
+
+def test_cultures_that_rose_and_fell_are_counted():
+    (arm,) = compare(made({"stimulus": [(1, 2), (2, 2), (3, 1), (0, 4)]})).arms
+    assert (arm.rose, arm.fell, arm.cultures) == (2, 1, 4)
+
+
+def test_where_less_is_better_a_fall_is_what_is_shown():
+    falls, stays = [(9, 1 + k / 10) for k in range(8)], [(9, 9 - k / 10) for k in range(8)]
+    told = compare(falling(made({"stimulus": falls, "yoked": stays})))
+    assert told.verdict.startswith("Shown at alpha 0.05: stimulus fell more than yoked")
+    told = compare(falling(made({"stimulus": stays, "yoked": falls})))
+    assert told.verdict.startswith("The opposite: stimulus fell less than yoked")
+
+
+def falling(experiment):
+    """Return the experiment with stimuli to the criterion in place of its metric."""
+    runs = [replace(run, metrics={"stimuli_to_criterion": run.metrics["rally_length"]}) for run in experiment.runs]
+    protocol = experiment.protocol.model_copy(update={"metrics": ("stimuli_to_criterion",)})
+    return replace(experiment, runs=runs, protocol=protocol)

@@ -39,12 +39,16 @@ def code_row(code: CodeFacts, limits: StimLimits) -> dict[str, Any]:
 
 def told(code: CodeFacts) -> str:
     """Return what a code tells, with its range."""
+    if not code.curves:
+        return f"pulses when announced: {code.place}"
     rates = [f"{c.quantity} {c.low:g} to {c.high:g}{_silence(c.silent_below)}" for c in code.curves]
     return "; ".join([f"place: {code.place}"] * bool(code.place) + [f"rate: {', '.join(rates)}"])
 
 
 def resolution(code: CodeFacts) -> str:
     """Return how finely a code tells it."""
+    if not code.curves:
+        return "to the sample"
     levels = f"{code.levels(code.hold_ms)} rates told apart in {code.hold_ms:g} ms, {code.levels(1000)} in 1 s"
     if code.grid:
         return f"{code.grid[0]} x {code.grid[1]} fields; {levels}"
@@ -53,6 +57,8 @@ def resolution(code: CodeFacts) -> str:
 
 def latency(code: CodeFacts) -> str:
     """Return the mean time from a value to the pulse that follows it."""
+    if not code.curves:
+        return "as announced"
     slow, fast = (f"{code.latency_ms(rate):.4g} ms at {rate:g} Hz" for rate in (code.min_rate_hz, code.max_rate_hz))
     return f"{slow}, {fast}"
 

@@ -32,14 +32,15 @@ def write_figure(preview: Preview, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    rows = -(-len(preview.codes) // CODES_PER_ROW)
+    drawn = [code for code in preview.codes if code.curves]
+    rows = -(-len(drawn) // CODES_PER_ROW)
     figure = Figure(figsize=(13, 8.2 + 4.1 * rows), layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08), dpi=110)
     figure.suptitle(_title(preview), fontsize=13)
     seen, pulsed, *curves = figure.subfigures(2 + rows, 1, height_ratios=[4.6, 3.4, *[4.1] * rows], squeeze=False)[:, 0]
     _draw_seen(seen, preview)
     _draw_raster(pulsed.subplots(), preview)
     for row, part in enumerate(curves):
-        codes = preview.codes[row * CODES_PER_ROW : (row + 1) * CODES_PER_ROW]
+        codes = drawn[row * CODES_PER_ROW : (row + 1) * CODES_PER_ROW]
         for axes, code in zip(part.subplots(1, len(codes), squeeze=False)[0], codes, strict=True):
             draw_code(axes, code, preview, WRAP * CODES_PER_ROW // len(codes))
     try:

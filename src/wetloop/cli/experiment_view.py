@@ -65,7 +65,7 @@ def result_view(result: Result) -> Iterator[RenderableType]:
         yield from ("", _arms_table(metric, [arm for arm in result["arms"] if arm["metric"] == metric]))
         yield _contrasts_table([each for each in result["contrasts"] if each["metric"] == metric])
     if result["published"]:
-        yield from ("", _published_table(result["published"]))
+        yield from ("", f"Ours is {result['ours']}.", _published_table(result["published"]))
     yield from _listed("Arms that cannot learn, by construction:", result["flat"])
     yield from _listed("Arms left out:", result["left_out_arms"])
     yield from _listed("Runs left out:", result["left_out_runs"])
@@ -77,11 +77,22 @@ def result_view(result: Result) -> Iterator[RenderableType]:
 
 
 def _arms_table(metric: str, arms: Sequence[Mapping[str, Any]]) -> RenderableType:
-    made = table("arm", "cultures>", "early>", "late>", "change [95 %]>", "p within>", "corrected>", title=metric)
+    made = table(
+        "arm",
+        "cultures>",
+        "early>",
+        "late>",
+        "change [95 %]>",
+        "rose>",
+        "fell>",
+        "p within>",
+        "corrected>",
+        title=metric,
+    )
     for arm in arms:
         p, corrected = _p(arm["within"])
-        values = (_value(arm["early"]), _value(arm["late"]), _interval(arm["change"]), p, corrected)
-        made.add_row(arm["condition"], str(arm["cultures"]), *values)
+        values = (_value(arm["early"]), _value(arm["late"]), _interval(arm["change"]))
+        made.add_row(arm["condition"], str(arm["cultures"]), *values, str(arm["rose"]), str(arm["fell"]), p, corrected)
     return made
 
 

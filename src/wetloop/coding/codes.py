@@ -42,7 +42,8 @@ class CodeFacts:
     kind
         What kind of code it is.
     curves
-        The quantities that rates tell, in the order of their trains; one curve may hold for many trains.
+        The quantities that rates tell, in the order of their trains; one curve may hold for many trains. None where
+        single pulses are announced, which ``place`` then names.
     min_rate_hz, max_rate_hz
         Rates at the ends of every curve.
     channels

@@ -1,4 +1,7 @@
-"""Which arms cannot learn whatever happens: there, a flat line tests the plumbing and not the hypothesis."""
+"""What an experiment is played on, and which arms cannot learn whatever happens.
+
+There, a flat line tests the plumbing and not the hypothesis.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wetloop.config import SessionConfig
+    from wetloop.experiments.protocol import Protocol
 
 DECODER_BLIND = {
     "zero_spikes": "the decoder sees no spikes",
     "random_actions": "actions are drawn, whatever the culture does",
     "poisson_spikes": "the decoder sees drawn spikes, which follow the culture's rates alone",
 }
+PLAYED_ON = {
+    "culture": "a model: simulated cultures",
+    "poisson": "a model: drawn spikes",
+    "recorded": "measured, but recorded: spikes that could not react",
+}
 NEVER_FED_BACK = ("silent", "no_feedback", "rest")
 GATED = ("three-factor", "oracle")
 """Rules of the simulated culture that change weights only when feedback pulses come."""
+
+
+def played_on(protocol: Protocol, session: str) -> str:
+    """Return whether the numbers of an experiment with this session (YAML) are of a model or were measured."""
+    from wetloop.config import parse_config
+
+    if protocol.cultures.recorded:
+        return PLAYED_ON["recorded"]
+    kind = parse_config(session, "session").source.kind
+    return PLAYED_ON.get(kind, f"measured on {kind}")
 
 
 def flat_by_construction(plan: Mapping[str, Any]) -> dict[str, str]:

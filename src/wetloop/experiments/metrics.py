@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wetloop.experiments.event_metrics import (
+    Events,
+    percent,
+    percent_of_cycles,
+    stimuli_to_criterion,
+)
 from wetloop.recording import schema
 from wetloop.recording.reader import Recording
 from wetloop.recording.tally import LONG_RALLY
@@ -29,6 +35,7 @@ class Span(NamedTuple):
     """What happened in one window: decisions in play, episodes that ended there, and minutes in play.
 
     ``paddle`` is where the paddle was at each of the decisions, fractions of the field; None where there is none.
+    ``events`` are those of the decisions, ``lived`` those of the whole of each episode that ended.
     """
 
     decisions: Records
@@ -37,6 +44,8 @@ class Span(NamedTuple):
     rate_hz: float
     knows_hits: bool
     paddle: npt.NDArray[np.float64] | None
+    events: Events
+    lived: tuple[Events, ...]
 
 
 class Measured(NamedTuple):
@@ -70,7 +79,10 @@ def _span(recording: Recording, start_s: float, stop_s: float) -> Span:
     names = list(recording.header["observation_names"])
     paddle = played["observation"][:, names.index(PADDLE)].astype(float) if PADDLE in names else None
     minutes = len(played) * recording.header["decision_samples"] / rate_hz / 60
-    return Span(played, ended, minutes, rate_hz, "hit" in recording.header["event_names"], paddle)
+    told = Events(decisions["stop_sample"], decisions["events"], tuple(recording.header["event_names"]))
+    lived = tuple(told.between(*map(int, each)) for each in ended[["start_sample", "stop_sample"]].tolist())
+    now = told.between(int(start), int(stop))
+    return Span(played, ended, minutes, rate_hz, "hit" in told.names, paddle, now, lived)
 
 
 def _of_hits(formula: Callable[[Hits], npt.ArrayLike]) -> Callable[[Span], float | None]:
@@ -114,6 +126,13 @@ FORMULAS: dict[str, Callable[[Span], float | None]] = {
     "paddle_per_s": _paddle,
     "reward_per_min": lambda span: _per_min(float(span.decisions["reward"].sum()), span),
     "episode_s": _episode_s,
+    "stimuli_to_criterion": lambda span: stimuli_to_criterion(span.lived),
+    "criterion_percent": lambda span: percent_of_cycles("criterion", span.lived),
+    "responses_percent": lambda span: percent("response", "stimulus", span.events),
+    "proficient_percent": lambda span: 100.0 * span.events.happened("proficient").any() if span.minutes else None,
+    "on_target_percent": lambda span: percent("on_target", "moved", span.events),
 }
 """How each metric is computed. Rally length is hits per rally; log_rally the mean of log(1 + hits); an ace has no hit,
-a long rally more than three (Kagan et al., Neuron 2022)."""
+a long rally more than three (Kagan et al., Neuron 2022). ``event_metrics`` says what those mean that count events; a
+window is proficient, to 100 percent, where the task told ``proficient`` in it, so that the mean is a share of
+sessions."""

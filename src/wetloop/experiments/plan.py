@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wetloop import __version__
 from wetloop.core.errors import ConfigError
 from wetloop.core.plugin import seeded
-from wetloop.experiments.protocol import Arm, read_protocol
+from wetloop.experiments.protocol import FALLING, Arm, read_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -270,7 +270,8 @@ def config_sha256(config: SessionConfig) -> str:
 def _tests(protocol: Protocol) -> list[str]:
     """Return in words what will be tested."""
     arms, primary, alpha = protocol.arms, protocol.metrics[0], protocol.alpha
-    claim = f"The claim: {primary} changes more from the early to the late window in {arms.reference} than in "
+    changes = "falls" if primary in FALLING else "changes"
+    claim = f"The claim: {primary} {changes} more from the early to the late window in {arms.reference} than in "
     least = f"runs with fewer than {protocol.least_rallies} ended episodes in either window"
     return [
         "The unit is the culture: its runs in one arm and window are averaged first.",

@@ -24,8 +24,15 @@ Metric = Literal[
     "paddle_per_s",
     "reward_per_min",
     "episode_s",
+    "stimuli_to_criterion",
+    "criterion_percent",
+    "responses_percent",
+    "proficient_percent",
+    "on_target_percent",
 ]
 """What a session is measured by, in each window of time; ``metrics`` says how."""
+FALLING: tuple[Metric, ...] = ("aces_percent", "stimuli_to_criterion")
+"""Metrics that fall where something is learned."""
 
 Instant = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=1e7, allow_inf_nan=False)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)] | tuple[Annotated[int, Field(ge=0)], ...]

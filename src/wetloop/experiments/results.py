@@ -24,7 +24,10 @@ class Test:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm and metric: means over cultures in both windows and of their change, and the test within the arm."""
+    """One arm and metric: means over cultures in both windows and of their change, and the test within the arm.
+
+    ``rose`` and ``fell`` count cultures whose late window lies above or below their early one.
+    """
 
     metric: str
     condition: str
@@ -33,6 +36,8 @@ class ArmResult:
     early: Estimate
     late: Estimate
     change: Estimate
+    rose: int
+    fell: int
     within: Test | None
 
 
@@ -86,9 +91,13 @@ class Beside:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that the runs of an experiment say; ``verdict`` is a sentence, ``flat`` why an arm cannot learn."""
+    """All that the runs of an experiment say; ``verdict`` is a sentence, ``flat`` why an arm cannot learn.
+
+    ``ours`` says whether what was played on is a model or was measured.
+    """
 
     name: str
+    ours: str
     reference: str
     control: str
     primary: str

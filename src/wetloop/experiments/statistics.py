@@ -14,7 +14,8 @@ import numpy as np
 from wetloop.core.plugin import seeded
 from wetloop.experiments import effects
 from wetloop.experiments.effects import Estimate, cultures_needed, estimate, holm, power
-from wetloop.experiments.flat import flat_by_construction
+from wetloop.experiments.flat import flat_by_construction, played_on
+from wetloop.experiments.protocol import FALLING
 from wetloop.experiments.results import ArmResult, Beside, Comparison, Contrast, Test
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def compare(experiment: Experiment) -> Comparison:
     claim = next((each for each in contrasts if each.claim), None)
     return Comparison(
         name=experiment.name,
+        ours=played_on(protocol, experiment.plan["session"]),
         reference=wanted.reference,
         control=wanted.control,
         primary=protocol.metrics[0],
@@ -105,7 +107,8 @@ class _Metric:
     def _arm(self, name: str, arm: Changes) -> ArmResult:
         early, late, change = (self._estimate((values,), effects.mean) for values in (arm.early, arm.late, arm.change))
         within = _rank_test(arm.late, arm.early, paired=True)
-        return ArmResult(self._metric, name, len(arm.cultures), arm.runs, early, late, change, within)
+        rose, fell = int((arm.change > 0).sum()), int((arm.change < 0).sum())
+        return ArmResult(self._metric, name, len(arm.cultures), arm.runs, early, late, change, rose, fell, within)
 
     def _contrast(self, reference: str, name: str) -> Contrast:
         one, other = self._arms[reference], self._arms[name]
@@ -213,9 +216,11 @@ def _verdict(claim: Contrast | None, alpha: float) -> str:
     words = f"{claim.metric}, {claim.condition} against {claim.against}, {claim.cultures} cultures: p = {test.p:.3g}"
     if test.p >= alpha:
         return f"Not shown: {words} is not below {alpha:g}. That is no evidence that nothing was learned."
-    if change < 0:
-        return f"The opposite: {claim.condition} changed less than {claim.against} ({words})."
-    return f"Shown at alpha {alpha:g}: {claim.condition} changed more than {claim.against} ({words})."
+    falls = claim.metric in FALLING
+    changed = "fell" if falls else "changed"
+    if (change > 0) == falls:
+        return f"The opposite: {claim.condition} {changed} less than {claim.against} ({words})."
+    return f"Shown at alpha {alpha:g}: {claim.condition} {changed} more than {claim.against} ({words})."
 
 
 def _beside(experiment: Experiment, arms: Sequence[ArmResult]) -> list[Beside]:

@@ -93,6 +93,8 @@ def _arms(told: Comparison) -> Columns:
             **_estimate("early", each.early),
             **_estimate("late", each.late),
             **_estimate("change", each.change),
+            "rose": each.rose,
+            "fell": each.fell,
             **_test("within", each.within),
         }
         for each in told.arms
@@ -107,6 +109,7 @@ def _published(told: Comparison) -> Columns:
             "metric": each.metric,
             "window": each.window,
             **_estimate("ours", each.ours),
+            "ours_is": told.ours,
             "published": _number(each.published),
             "says": each.says,
             "source": each.source,
