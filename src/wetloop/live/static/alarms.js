@@ -19,15 +19,16 @@ export function showAlarms({ active, count, recent }) {
   $("alarms").hidden = !count;
   $("alarms").className = active.length ? "on" : "";
   $("alarms-now").textContent = active.length ? `▲ Alarm: ${active.join(", ")}` : "Alarms, all over";
+  const stands = new Map(active.map((watch) => [watch, recent.findLast((alarm) => alarm.watch === watch)]));
   const latest = recent.slice(-SHOWN).reverse();
-  $("alarm-list").replaceChildren(...latest.map(entry));
+  $("alarm-list").replaceChildren(...latest.map((alarm) => entry(alarm, stands.get(alarm.watch) === alarm)));
   const earlier = count - latest.length;
   $("alarms-earlier").textContent = earlier > 0 ? `${earlier} earlier, in the recording` : "";
 }
 
-function entry({ watch, state, at, at_s, policy, meaning }) {
+function entry({ watch, state, at, at_s, policy, meaning }, stands) {
   const item = document.createElement("li");
-  item.className = state;
+  if (!stands) item.className = "past";
   const when = part("time", new Date(at).toLocaleTimeString([], { hour12: false }), "");
   [when.dateTime, when.title] = [at, at];
   item.append(
