@@ -86,12 +86,17 @@ def stop_now(arena_name: str, who: str, folder: Path = FOLDER) -> float:
         return silence_now(arena.arrays, who, begun_ns)
 
 
+def ask_to_stop(control: npt.NDArray[Any], notes: npt.NDArray[Any], who: str) -> None:
+    """Let nothing more be forwarded, and have the session end as ``stopped``; returns at once."""
+    control[SILENCE] = 1
+    notes[EMERGENCY_NOTE] = (0, text_bytes(who, "who"), b"emergency stop")
+    control[EMERGENCY] = 1
+
+
 def silence_now(arrays: Mapping[str, npt.NDArray[Any]], who: str, begun_ns: int | None = None) -> float:
     """Do what ``stop_now`` does, with the arrays of a session that are mapped already; ``begun_ns``: by default now."""
     control, begun_ns = arrays["control"], begun_ns or time.monotonic_ns()
-    control[SILENCE] = 1
-    arrays["notes"][EMERGENCY_NOTE] = (0, text_bytes(who, "who"), b"emergency stop")
-    control[EMERGENCY] = 1
+    ask_to_stop(control, arrays["notes"], who)
     if not wait_until(lambda: bool(control[SILENCED]) or not control[GO] or bool(control[STOP]), PATIENCE_S):
         return math.inf
     done_ns = int(control[SILENCED]) or time.monotonic_ns()
