@@ -267,4 +267,7 @@ def attach(name: str) -> ArenaFeed:
     texts = read_notice(arena.arrays[NOTICE]) if NOTICE in arena.arrays else None
     if texts is None:
         raise RigError(f"session {name} does not say what it is: it is starting, or of another version of Wetloop")
-    return ArenaFeed(arena, texts)
+    try:
+        return ArenaFeed(arena, texts)
+    except KeyError as missing:
+        raise RigError(f"session {name} is of another version of Wetloop: it has no {missing}") from None
