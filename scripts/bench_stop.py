@@ -23,6 +23,7 @@ import numpy as np
 from websockets.sync.client import connect
 
 from wetloop import Client
+from wetloop.emulation import bench
 from wetloop.engine.arena import Arena
 from wetloop.engine.words import ORIGIN, SILENCE, SILENCED
 from wetloop.live.arena_feed import running
@@ -35,11 +36,21 @@ RIG = "source: {kind: culture, cells: 1000, settle_s: 0}\nduration: 1h\n"
 BUDGET_MS = 2 * 1.0 + 5.0
 
 
+HARP = """
+source: {{kind: poisson}}
+stimulator: {{kind: harp, ports: [{port}], lines: {lines}, stop_input: {bit}}}
+feedback: {{random: {{amplitude_mv: 75}}}}
+layout: {{sensory_electrodes: 4}}
+plan_ms: 20
+duration: 1h
+"""
+
+
 @contextmanager
-def session(folder):
+def session(folder, rig=RIG):
     """Play in real time on a terminal; give its process id, the terminal and the name of its memory."""
     config = folder / "rig.yaml"
-    config.write_text(f"{RIG}recording: {{folder: {folder}}}\n")
+    config.write_text(f"{rig}recording: {{folder: {folder}}}\n")
     pid, terminal = pty.fork()
     if not pid:
         os.execv(sys.executable, [*WETLOOP, "run", str(config), "--quiet"])
@@ -81,7 +92,9 @@ def timed(name, act):
         watcher.join(30)
         while not control[SILENCED]:
             time.sleep(0.0002)
-        return (told[0] - begun) * 1e-6, max(0, int(control[SILENCED]) - told[0]) * 1e-6
+        silenced = int(control[SILENCED])
+        word = min(told[0], silenced)  # a busy machine lets the watcher see it late
+        return (word - begun) * 1e-6, (silenced - word) * 1e-6
 
 
 def by_page(folder):
@@ -125,7 +138,23 @@ def by_server(folder):
     return result
 
 
+def by_input(folder):
+    """Raise the stop input of an emulated Harp device."""
+    lines = [
+        {"bit": bit, "electrodes": [fed], "amplitude": 75, "phase_us": 200} for bit, fed in enumerate((0, 2, 5, 7))
+    ]
+    dish, (emulator,) = bench(["harp"], ["culture.kind=poisson", f"harp.lines={json.dumps(lines)}"])
+    try:
+        known = dish.start([emulator])
+        rig = HARP.format(port=known["ports"][0], lines=json.dumps(lines), bit=known["stop_input"])
+        with session(folder, rig) as (_, _, name):
+            return timed(name, emulator.press_stop)
+    finally:
+        dish.close()
+
+
 PATHS = {
+    "stop input of a Harp device (pty)": by_input,
     "STOP in the page (websocket)": by_page,
     "wetloop stop --now (a program)": by_command,
     "SIGTERM": by_signal,
@@ -137,8 +166,11 @@ PATHS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-n", type=int, default=5)
+    parser.add_argument("--only", default="", help="paths whose name begins so")
     options, good = parser.parse_args(), True
     for path, stop in PATHS.items():
+        if not path.startswith(options.only):
+            continue
         rows = []
         for _ in range(options.n):
             with tempfile.TemporaryDirectory() as folder:

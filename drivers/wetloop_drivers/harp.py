@@ -3,7 +3,7 @@
 A Harp device gives no voltages and no spikes: it cannot be a source. Each of its output lines is wired to a stimulator
 that is set to one pulse, and a pattern is the lines that together deliver it. Every write is answered with the time at
 which the line rose; where the stimulator's own sync output is wired to an input, its event tells when the pulse really
-began: ``deliveries`` holds both, in us of the device's clock.
+began: ``deliveries`` holds both, in us of the device's clock. An input can be an emergency stop (``stop_input``).
 
 Registers are by default those of the Harp Behavior board. Protocol-tested against an emulator that the harp packages
 drive and read; not yet hardware-tested.
@@ -39,6 +39,8 @@ KEPT = 100_000
 SYNC_US = 10_000
 """An input that rises later after its line is not of its pulse."""
 BEHAVIOR = 1216
+INPUT_BYTES = 1
+"""Size of the register of inputs."""
 
 
 class HarpConfig(StimulatorConfig):
@@ -64,6 +66,10 @@ class HarpConfig(StimulatorConfig):
     """Register whose events tell of the inputs."""
     sync_bit: int | None = Field(None, ge=0, le=31)
     """Bit of the input that the stimulators' sync output is wired to, if it is."""
+    stop_input: int | None = Field(None, ge=0, le=31)
+    """Bit of the input that an emergency stop is wired to, if one is; it must be released when a session begins."""
+    stop_when: Literal["high", "low"] = "high"
+    """Level of that input that stops; low suits a button that breaks a circuit, so that a broken wire stops too."""
     min_interval_ms: float = Field(4.0, ge=0, le=10_000)
     """Time that a stimulator needs from one pulse to the next, ms."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
@@ -78,6 +84,8 @@ class HarpConfig(StimulatorConfig):
             raise ValueError(f"lines name bits {bits}: each once")
         if max(bits) >= 8 * self.register_bytes:
             raise ValueError(f"bit {max(bits)} is not in a register of {self.register_bytes} bytes")
+        if self.stop_input is not None and self.stop_input == self.sync_bit:
+            raise ValueError(f"input {self.stop_input} is the sync of the stimulators: wire the stop to another one")
         return self
 
     def describe(self, rig: RigInfo) -> RigInfo:
@@ -135,6 +143,7 @@ class Harp:
         self._raise: tuple[bytes, ...] = ()
         self._raised: deque[tuple[int, int]] = deque()
         self._lowering = 0
+        self._stopped = False
 
     def prepare(self, table: PatternTable) -> None:
         config = self._config
@@ -151,6 +160,8 @@ class Harp:
         self._line = first_to_answer(config.ports, WHAT, self._greet)
         self._write(wire.OPERATION, 1, wire.ACTIVE)
         self.silence()
+        if config.stop_input is not None:
+            self._require_released()
 
     def trigger(self, pattern: int, at_sample: int) -> None:
         _ = at_sample
@@ -165,6 +176,12 @@ class Harp:
     def silence(self) -> None:
         size = self._config.register_bytes
         self._write(self._config.clear_register, size, (1 << 8 * size) - 1)
+
+    def stop_asked(self) -> bool | None:
+        if self._config.stop_input is None:
+            return None
+        self._hear(self._opened().read_waiting())
+        return self._stopped
 
     def ping(self) -> None:
         """Ask what it is, and wait for the answer."""
@@ -195,6 +212,19 @@ class Harp:
             line.close()
             raise
         return line
+
+    def _require_released(self) -> None:
+        """Read the inputs, whose events tell of changes only."""
+        register, line = self._config.input_register, self._opened()
+        told = self._answer(line, wire.request(register, INPUT_BYTES), wire.READ, register)
+        if told.refused or self._stops(told.value):
+            why = "cannot be read" if told.refused else "asks to stop"
+            raise RigError(f"{WHAT} at {line.port}: input {self._config.stop_input} (stop_input) {why}: release it")
+
+    def _stops(self, state: int) -> bool:
+        """Return whether this state of the inputs asks to stop."""
+        config = self._config
+        return config.stop_input is not None and bool(state >> config.stop_input & 1) == (config.stop_when == "high")
 
     def _write(self, register: int, size: int, value: int) -> None:
         """Write a register, and see that the device took it."""
@@ -237,6 +267,7 @@ class Harp:
 
     def _sense(self, message: wire.Message) -> None:
         """Note a change of the inputs; a sync that rises belongs to the newest lines raised before it."""
+        self._stopped |= self._stops(message.value)
         if message.time_us is None:
             return
         before = self.inputs[-1].state if self.inputs else 0

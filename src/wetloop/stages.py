@@ -83,7 +83,7 @@ def _care(setting: Setting, engine: EnginePort, stop: threading.Event, path: Pat
 
     ends = config.guard.after_trip == "end"
     brake = Brake(engine, Transitions(shared), stop, end_on_trip=ends, tell=tell)
-    return Care(brake, Alarms(brake, notifier), notifier)
+    return Care(brake, Alarms(brake, notifier, None if shared is None else shared.alarms), notifier)
 
 
 def stepped_stage(setting: Setting, source: Source, task: TaskRunner, stop: threading.Event | None = None) -> Stage:
@@ -110,7 +110,7 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner, stop: thre
     decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
     frames = new_ring(header.frame_dtype, FRAMES_HELD, RECORDER)
     rows = DecisionRows(decisions, header.event_names, setting.info.sampling_frequency)
-    log = RecordingLog(writer, rows, frames, rig)
+    log = RecordingLog(writer, rows, frames, rig, care.alarms.ring)
     return Stage(rig, engine, _with_camera(log, setting, task, frames), dict, care.notifier.close, care)
 
 

@@ -3,12 +3,15 @@
 import http.client
 import importlib.util
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from wetloop.core.errors import RigError
 from wetloop.engine.arena import Arena, segments
+from wetloop.live.arena_feed import attach
 from wetloop.recording.notice import NOTICE, read_notice
 from wetloop.recording.reader import Recording
 
@@ -211,6 +214,15 @@ def test_pages_that_never_read_keep_nobody_waiting_and_need_no_memory(recorded):
         assert viewer.memory_mb() - before_mb < 0.5 * len(silent) * EACH_BYTES / 1e6
         for each in silent:
             each.close()
+
+
+def test_a_session_of_another_version_is_refused_in_words():
+    told = np.frombuffer(b'{"file": "old.nwb"}', np.uint8)
+    name = f"old-{uuid4().hex}"
+    with Arena.create(name, {NOTICE: ("u1", (len(told),))}) as arena:
+        arena.arrays[NOTICE].data[:] = told
+        with pytest.raises(RigError, match="another version of Wetloop: it has no"):
+            attach(name)
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path):

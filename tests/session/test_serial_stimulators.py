@@ -69,6 +69,25 @@ def test_a_cut_cable_ends_the_session_with_a_whole_file(tmp_path, rig):
     assert verify(file).differences == []
 
 
+def test_a_stop_input_silences_the_rig_and_ends_the_session(tmp_path, rig):
+    dish, emulator, settings = rig("harp")
+    overrides = [*settings, "stimulator.stop_input=1", f"recording.folder={tmp_path}", "duration=60"]
+    pressed = []
+
+    def press_once(at):
+        if at.rig_s > 1 and not pressed:
+            emulator.press_stop()
+            pressed.append(at.rig_s)
+
+    summary = run_session(parse_config("", "live", overrides), accelerated=False, on_progress=press_once)
+    assert (summary.ended, summary.duration_s < 60) == ("stopped", True)
+    last = summary.transitions[-1]
+    assert (last["state"], last["who"], last["why"]) == ("disarmed", "stop input of the rig", "emergency stop")
+    assert summary.real_time["triggers_accepted_by_rig"] > 0
+    assert len(dish.delivered) > 0
+    assert verify(Path(summary.file)).differences == []
+
+
 def test_two_amplitudes_on_one_output_are_refused_before_the_run(tmp_path, rig):
     _, _, settings = rig("pulsepal")
     overrides = [*settings, f"recording.folder={tmp_path}", "feedback.random.amplitude_mv=150"]

@@ -17,7 +17,12 @@ served_rig = importlib.util.module_from_spec(_spec)
 sys.modules.setdefault("served_rig", served_rig)
 _spec.loader.exec_module(served_rig)
 
-RIG = "source: {kind: culture, cells: 1000, settle_s: 0}\nduration: 1h\nrecording: {folder: FOLDER}\n"
+RIG = """
+source: {kind: culture, cells: 1000, settle_s: 0}
+duration: 1h
+watch: {storm: {above_hz: 1, after_s: 1}}
+recording: {folder: FOLDER}
+"""
 ENOUGH = 5
 
 
@@ -37,7 +42,8 @@ def told(rig):
     messages = {topic: [] for topic in TOPICS}
     for topic, content in rig.client.listen():
         messages[topic].append(content)
-        if all(len(messages[name]) >= (1 if name in LATEST else ENOUGH) for name in TOPICS):
+        enough = all(len(messages[name]) >= (1 if name in LATEST else ENOUGH) for name in TOPICS)
+        if enough and messages["alarms"][-1]["count"]:
             return messages
     raise AssertionError
 
@@ -70,6 +76,15 @@ def test_a_latest_value_is_told_again_to_whoever_comes_later(rig, told):
     assert (topic, content) == ("state", told["state"][-1])
     topic, content = next(rig.client.listen("health"))
     assert content["seq"] >= told["health"][-1]["seq"]
+
+
+def test_alarms_are_told_and_stand_in_the_status(rig, told):
+    alarms = told["alarms"][-1]
+    assert (alarms["active"], alarms["count"]) == (["storm"], 1)
+    (entry,) = alarms["recent"]
+    assert (entry["watch"], entry["state"], entry["policy"], entry["unit"]) == ("storm", "raised", "continue", "Hz")
+    assert entry["value"] > entry["limit"] == 1
+    assert rig.client.status()["session"]["alarms"] == ["storm"]
 
 
 def test_a_listener_that_never_reads_holds_nobody_up(rig):

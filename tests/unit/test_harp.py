@@ -132,8 +132,33 @@ def test_what_no_line_delivers_is_told_with_numbers(pattern):
     [
         ({"lines": LINES * 2}, "each once"),
         ({"lines": [LINES[0] | {"bit": 16}]}, "bit 16 is not in a register of 2 bytes"),
+        ({"lines": LINES, "sync_bit": 2, "stop_input": 2}, "wire the stop to another one"),
     ],
 )
 def test_impossible_lines_are_refused(settings, told):
     with pytest.raises(ValueError, match=told):
         HarpConfig(**settings)
+
+
+def test_an_input_asks_to_stop_once_it_was_raised(rig):
+    _, emulator, config = rig
+    with ready(config, Pattern(PULSE, (0,))) as stimulator:
+        stimulator.trigger(0, 0)
+        stimulator.ping()
+        assert stimulator.stop_asked() is False
+        emulator.press_stop()
+        assert wait_until(stimulator.stop_asked, 5.0)
+        assert [event.state for event in stimulator.inputs] == [1, 0, 2]
+    with pytest.raises(RigError, match=r"input 1 \(stop_input\) asks to stop: release it"):
+        config.build(RIG).prepare(table_of(config, Pattern(PULSE, (0,))))
+    with ready(config.model_copy(update={"stop_input": None}), Pattern(PULSE, (0,))) as stimulator:
+        assert stimulator.stop_asked() is None
+
+
+def test_an_input_that_is_low_can_ask_to_stop(rig):
+    _, _, config = rig
+    with (
+        pytest.raises(RigError, match="asks to stop"),
+        ready(config.model_copy(update={"stop_when": "low"}), Pattern(PULSE, (0,))),
+    ):
+        pass

@@ -40,6 +40,8 @@ class HarpEmulatorConfig(EmulatorConfig):
     """What the stimulators control."""
     sync_bit: int = Field(0, ge=0, le=7)
     """Input that the stimulators' sync is wired to."""
+    stop_bit: int = Field(1, ge=0, le=7)
+    """Input that an emergency stop is wired to."""
     link: str = ""
     """Path of a symbolic link to the port; by default the system's name for it is all there is."""
 
@@ -53,8 +55,12 @@ class HarpEmulator(SerialEmulator):
     def __init__(self, config: HarpEmulatorConfig, dish: Dish) -> None:
         self.board = Board(config, dish)
         lines = [line.model_dump() for line in config.lines]
-        known = {"lines": lines, "unit": config.unit, "sync_bit": config.sync_bit}
+        known = {"lines": lines, "unit": config.unit, "sync_bit": config.sync_bit, "stop_input": config.stop_bit}
         super().__init__(lambda data: self.board.hear(data, time.monotonic_ns() // 1000), known, config.link)
+
+    def press_stop(self) -> None:
+        """Raise the input of the emergency stop."""
+        self.say(self.board.press_stop(time.monotonic_ns() // 1000))
 
 
 class Board:
@@ -77,6 +83,21 @@ class Board:
     def hear(self, data: bytes, now_us: int) -> bytes:
         """Return the answers to what has come, and the events that follow from it."""
         return b"".join(self._obey(message, now_us) for message in self._frames.feed(data))
+
+    def press_stop(self, now_us: int) -> bytes:
+        """Raise the input of the emergency stop; return the event that tells."""
+        self.registers[INPUTS] = 1 << self._config.stop_bit, 1
+        return self._event(0, now_us) if self._tells else b""
+
+    @property
+    def _tells(self) -> bool:
+        """Whether events are sent."""
+        return bool(self.registers[wire.OPERATION][0] & 3)
+
+    def _event(self, sync: int, at_us: int) -> bytes:
+        """Return the event of the inputs with the sync at this level."""
+        state = self.registers[INPUTS][0] | sync << self._config.sync_bit
+        return wire.encode(wire.Message(wire.EVENT, INPUTS, 1, bytes((state,)), at_us))
 
     def _obey(self, message: wire.Message, now_us: int) -> bytes:
         self.registers[wire.TIME_SECONDS] = now_us // 1_000_000, 4
@@ -103,11 +124,10 @@ class Board:
             register, before
         )
         self.registers[OUTPUTS] = after, size
-        if not self._fire(after & ~before) or not self.registers[wire.OPERATION][0] & 3:
+        if not self._fire(after & ~before) or not self._tells:
             return b""
         pulse_us = now_us + SYNC_US
-        states = ((1 << self._config.sync_bit, pulse_us), (0, pulse_us + SYNC_US))
-        return b"".join(wire.encode(wire.Message(wire.EVENT, INPUTS, 1, bytes((s,)), us)) for s, us in states)
+        return self._event(1, pulse_us) + self._event(0, pulse_us + SYNC_US)
 
     def _fire(self, risen: int) -> bool:
         """Stimulate with the stimulators behind these lines; return whether there are any."""

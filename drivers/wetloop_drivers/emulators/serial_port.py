@@ -97,6 +97,11 @@ class SerialEmulator:
         self._port.say(self._greeting)
         return {"ports": [self._port.name], **self._settings}
 
+    def say(self, data: bytes) -> None:
+        """Send unasked, while the port is open."""
+        if self._port is not None:
+            self._port.say(data)
+
     def deliver(self, block: Block) -> None:
         _ = block
 

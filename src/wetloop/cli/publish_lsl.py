@@ -16,18 +16,17 @@ def publish_lsl(
 
     Follows the session that runs, and then the next; it disturbs nothing. Ctrl-C ends the streams, never the session.
     """
+    import contextlib
+    import threading
+
     from wetloop.core.extras import from_extra
     from wetloop.engine.host import obtain
-    from wetloop.engine.signals import stop_on_signal
     from wetloop.live.arena_feed import LatestSession
     from wetloop.live.lsl_outlets import publish
 
     from_extra("pylsl", "lsl")
     obtain("viewer")
     feed = LatestSession(session)
-    with stop_on_signal() as stop:
-        typer.echo(f"publishing as {prefix}-spikes, {prefix}-pulses, {prefix}-decisions; Ctrl-C ends", err=True)
-        try:
-            publish(feed, prefix, stop)
-        finally:
-            feed.close()
+    typer.echo(f"publishing as {prefix}-spikes, {prefix}-pulses, {prefix}-decisions; Ctrl-C ends", err=True)
+    with contextlib.closing(feed), contextlib.suppress(KeyboardInterrupt):
+        publish(feed, prefix, threading.Event())

@@ -71,6 +71,26 @@ class Answers(Protocol):
         """Ask, and wait for the answer; raise ``RigError`` where none comes."""
 
 
+@runtime_checkable
+class StopInput(Protocol):
+    """A stimulator, or a source that is one, whose hardware has an input for an emergency stop."""
+
+    def stop_asked(self) -> bool | None:
+        """Return whether the input was raised since the stimulator was prepared; None where none is wired.
+
+        Called once a millisecond from the thread of ``trigger``, so it must not wait. The session is silenced and
+        ends as stopped. Raises ``RigError`` where the rig is lost, and then stimulation ends too.
+        """
+
+
+@runtime_checkable
+class StopButton(Protocol):
+    """An emulator with an emergency stop."""
+
+    def press_stop(self) -> None:
+        """Raise the input."""
+
+
 class Decoder(Protocol):
     """Turns spikes into an action."""
 

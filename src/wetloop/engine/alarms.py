@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wetloop.engine.alarm_rows import ALARM, HELD, Alarm
 from wetloop.engine.transitions import host_time
+from wetloop.kernels.rings import RECORDER, new_ring, put
 
 if TYPE_CHECKING:
     from wetloop.engine.brake import Brake
     from wetloop.engine.notify import Notifier
     from wetloop.engine.watch_config import Policy
+    from wetloop.kernels.rings import Ring
 
 LOG = logging.getLogger("wetloop.session")
 MOST_KEPT = 1000
-"""Alarms kept for the recording; all are logged."""
+"""Alarms kept for the summary; all are recorded and logged."""
 
 
 class Reading(NamedTuple):
@@ -28,25 +31,6 @@ class Reading(NamedTuple):
     meaning: str
 
 
-@dataclass(frozen=True)
-class Alarm:
-    """An alarm that was ``raised`` or is ``over``.
-
-    By which watchdog, when on the rig's clock and on the host's (ISO 8601, UTC), the measured value with its limit and
-    unit, the policy that followed, and the same in words.
-    """
-
-    watch: str
-    state: str
-    sample_index: int
-    at: str
-    value: float
-    limit: float
-    unit: str
-    policy: Policy
-    meaning: str
-
-
 class Alarms:
     """Raises alarms and ends them.
 
@@ -56,6 +40,8 @@ class Alarms:
         Acts on the session.
     notifier
         Tells others.
+    ring
+        Of ``ALARM``, for the recorder and for observers; by default in ordinary memory.
 
     Attributes
     ----------
@@ -63,8 +49,9 @@ class Alarms:
         Alarms that were not kept, since there were too many.
     """
 
-    def __init__(self, brake: Brake, notifier: Notifier) -> None:
+    def __init__(self, brake: Brake, notifier: Notifier, ring: Ring | None = None) -> None:
         self._brake, self._notifier = brake, notifier
+        self.ring = new_ring(ALARM, HELD, RECORDER) if ring is None else ring
         self._kept: list[Alarm] = []
         self._active: set[str] = set()
         self.left_out = 0
@@ -94,6 +81,7 @@ class Alarms:
             self._kept.append(alarm)
         else:
             self.left_out += 1
+        put(self.ring, alarm.row())
         told = asdict(alarm)
         LOG.warning("alarm", extra=told)
         self._notifier.tell(f"{alarm.watch} {alarm.state}", told)

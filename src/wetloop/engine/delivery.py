@@ -7,7 +7,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from wetloop.core.errors import LatePulseError
+from wetloop.core.protocols import StopInput
 from wetloop.core.rig_clock import Estimate
+from wetloop.engine.emergency import ask_to_stop
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import control_word, now_host_ns, set_control_word
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from wetloop.engine.live import Shared
 
 LOOK_NS = 20_000_000
+STOP_LOOK_NS = 1_000_000
+"""How often a stop input is looked at, ns."""
+STOPPER = "stop input of the rig"
 LATE_NS = 1_000_000
 """A pulse this much behind its sample is not delivered any more: a frame."""
 
@@ -40,17 +45,23 @@ class Delivery:
 
     def __init__(self, shared: Shared, stimulator: Stimulator, info: RigInfo) -> None:
         self._shared, self._control, self._stimulator = shared, shared.control, stimulator
+        self._stop_input: StopInput | None = None
+        if isinstance(stimulator, StopInput) and stimulator.stop_asked() is not None:
+            self._stop_input = stimulator
+        self._look_ns = LOOK_NS if self._stop_input is None else STOP_LOOK_NS
         self._immediate, self._latency_ns = info.immediate, round(info.trigger_latency_ms * 1e6)
         self._triggers = RingReader(shared.triggers, ENGINE)
         self._planned: deque[tuple[int, int]] = deque()
 
     def step(self) -> None:
-        """Wait a little for what is due, and deliver it."""
+        """Wait a little for what is due, and deliver it; a stop input that is raised silences the session first."""
+        if self._stop_input is not None and self._stop_input.stop_asked():
+            ask_to_stop(self._control, self._shared.notes, STOPPER)
         if control_word(self._control, SILENCE):
             self.fall_silent()
             wait_stop(self._control, now_host_ns() + LOOK_NS)
             return
-        until_ns = now_host_ns() + LOOK_NS
+        until_ns = now_host_ns() + self._look_ns
         due_ns = self._due_ns(self._planned[0][0]) if self._planned else until_ns
         if not wait_trigger(self._shared.triggers, self._control, min(due_ns, until_ns)):
             return

@@ -12,6 +12,7 @@ import numpy as np
 
 from wetloop.core.rig_clock import ESTIMATE
 from wetloop.engine.advance import advance
+from wetloop.engine.alarm_rows import ALARM, HELD
 from wetloop.engine.detector import plane_shape
 from wetloop.engine.engine import EngineRecords
 from wetloop.engine.words import (
@@ -108,6 +109,7 @@ class Shared(NamedTuple):
     operator: Ring
     frames: Ring
     clock: Ring
+    alarms: Ring
     health: Records
     notes: Records
 
@@ -125,6 +127,7 @@ class Shared(NamedTuple):
             operator=arena.ring("operator"),
             frames=arena.ring("frames"),
             clock=arena.ring("clock"),
+            alarms=arena.ring("alarms"),
             health=arena.arrays["health"],
             notes=arena.arrays["notes"],
         )
@@ -142,6 +145,7 @@ READERS: dict[str, tuple[int, ...]] = {
     "decisions": (RECORDER,),
     "frames": (RECORDER,),
     "clock": (RECORDER,),
+    "alarms": (RECORDER,),
 }
 """Who reads each ring reliably; ``triggers`` go back to a source that is its own stimulator."""
 
@@ -161,6 +165,7 @@ def shared_spec(
         "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
         "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
         "frames": (frame_dtype, FRAMES_HELD), "clock": (ESTIMATE, 1 << 6),
+        "alarms": (ALARM, HELD),
     }  # fmt: skip
     spec: dict[str, tuple[Any, tuple[int, ...]]] = {
         "control": (np.dtype("<i8"), (CONTROL_WORDS,)),

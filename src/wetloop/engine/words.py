@@ -36,6 +36,6 @@ ORDER_NOTE, EMERGENCY_NOTE, STATE_NOTE, NOTES = range(4)
 its newest change of state; their number."""
 
 
-def text_bytes(text: str, field: str) -> bytes:
-    """Return a text as it fits into a field of a NOTE, cut between two characters."""
-    return text.encode()[: NOTE[field].itemsize].decode(errors="ignore").encode()
+def text_bytes(text: str, field: str, record: np.dtype[np.void] = NOTE) -> bytes:
+    """Return a text as it fits into a field of a record, cut between two characters."""
+    return text.encode()[: record[field].itemsize].decode(errors="ignore").encode()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wetloop.core.errors import RigError
+from wetloop.engine.alarm_rows import ALARM
 from wetloop.engine.arena import Arena, segments
 from wetloop.engine.live import Shared, control_word, now_host_ns
 from wetloop.engine.words import BEAT, HELD_BACK, LATE_AT_RIG, LATE_BLOCKS, ORIGIN, POSITION, SILENCE, STOP
@@ -72,7 +73,7 @@ class ArenaFeed:
         shared, rings = self._shared, self._shared.rings
         self._decisions, self._pulses = Observer(shared.decisions), Observer(rings.pulses)
         self._blocks, self._spikes = Observer(rings.blocks), Observer(rings.spikes)
-        self._frames = Observer(shared.frames)
+        self._frames, self._alarms = Observer(shared.frames), Observer(shared.alarms)
         self._fresh = True
         self._folder = Path(self.facts.file).parent
 
@@ -97,6 +98,7 @@ class ArenaFeed:
             blocks=self._blocks.take(),
             spikes=self._spikes.take(),
             shot=self._shot(),
+            alarms=self._alarms.take(),
             anew=anew,
         )
 
@@ -191,8 +193,8 @@ class LatestSession:
         if self._feed is None:
             self._look()
             return None if self._feed is None else self._feed.take()
-        batch = self._feed.take()
-        if self._feed.over:
+        over, batch = self._feed.over, self._feed.take()
+        if over:
             self._let_go(self._feed)
         return batch
 
@@ -246,7 +248,7 @@ def _running(name: str) -> ArenaFeed | None:
 
 def _load_kernels() -> None:
     """Load what reads the rings before anybody waits for it; shared memory is read only."""
-    for dtype in (SPIKE, PULSE, BLOCK):
+    for dtype in (SPIKE, PULSE, BLOCK, ALARM):
         ring = new_ring(dtype, 1)
         for array in ring:
             array.setflags(write=False)
@@ -265,4 +267,7 @@ def attach(name: str) -> ArenaFeed:
     texts = read_notice(arena.arrays[NOTICE]) if NOTICE in arena.arrays else None
     if texts is None:
         raise RigError(f"session {name} does not say what it is: it is starting, or of another version of Wetloop")
-    return ArenaFeed(arena, texts)
+    try:
+        return ArenaFeed(arena, texts)
+    except KeyError as missing:
+        raise RigError(f"session {name} is of another version of Wetloop: it has no {missing}") from None

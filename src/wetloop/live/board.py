@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wetloop.engine.alarm_rows import Standing
 from wetloop.kernels.records import DELIVERED, FATES, KINDS, NOT_RUNNING
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class Board:
         Batches of the last seconds.
     fates
         Pulses by kind and fate, shape (n_kinds, n_fates).
+    alarms
+        What stands of the session's alarms.
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -133,6 +136,7 @@ class Board:
     def _forget(self) -> None:
         self.score, self.times = Score(self.facts), LoopTimes(self.facts.period_us)
         self.recent: deque[Batch] = deque()
+        self.alarms = Standing()
         self.fates = np.zeros((len(KINDS), len(FATES)), np.int64)
         self.first_sample = self.now_sample = 0
         self.seen_from_s: float | None = None
@@ -145,6 +149,7 @@ class Board:
         self.first_sample, self.now_sample = batch.first_sample, batch.now_sample
         self.score.add(batch.decisions, batch.first_sample)
         self.times.add(batch.blocks)
+        self.alarms.add(batch.alarms)
         which = batch.pulses["kind"] * len(FATES) + batch.pulses["fate"]
         self.fates += np.bincount(which, minlength=self.fates.size).reshape(self.fates.shape)
         if len(batch.decisions):

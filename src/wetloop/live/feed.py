@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import numpy as np
+
+from wetloop.engine.alarm_rows import ALARM
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     from wetloop.core.types import Records
     from wetloop.live.facts import Facts
+
+
+NO_ALARMS = np.zeros(0, ALARM)
 
 
 class Shot(NamedTuple):
@@ -35,6 +41,7 @@ class Batch(NamedTuple):
     blocks: Records
     decisions: Records
     shot: Shot | None = None
+    alarms: Records = NO_ALARMS
     anew: bool = False
 
 

@@ -96,9 +96,17 @@ def figures(board: Board, health: Health) -> dict[str, Any]:
         "p50_us": times.quantile_us(0.5),
         "p99_us": times.quantile_us(0.99),
         "longest_us": times.longest_us,
+        "alarms": _alarms(board),
         **health._asdict(),
         "late_blocks": late,
     }
+
+
+def _alarms(board: Board) -> dict[str, Any]:
+    """Return what stands of the alarms, with their times since the beginning of the session, s."""
+    told = board.alarms.to_dict()
+    recent = [alarm | {"at_s": round(board.seconds(alarm["sample_index"]), 2)} for alarm in told["recent"]]
+    return told | {"recent": recent}
 
 
 def _before(board: Board, samples: Any) -> Any:

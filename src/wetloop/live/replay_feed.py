@@ -47,6 +47,7 @@ class ReplayFeed:
         self._blocks, self._decisions = self._recording.blocks(), self._recording.decisions()
         if not len(self._decisions):
             raise RecordingError(f"{path}: no decision was recorded, so there is nothing to show")
+        self._alarms = self._recording.alarms()
         self._block_stops = self._blocks["start_sample"] + self._blocks["n_samples"]
         self._pictures = _Pictures(self._recording)
         self._first, self._stop = self._recording.extent()
@@ -86,6 +87,7 @@ class ReplayFeed:
             blocks=_between(self._blocks, self._block_stops, told + 1, now + 1),
             decisions=_between(self._decisions, self._decisions["stop_sample"], told + 1, now + 1),
             shot=self._pictures.before(now, again=anew),
+            alarms=_between(self._alarms, self._alarms["sample_index"], told, now),
             anew=anew,
         )
 

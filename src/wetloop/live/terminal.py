@@ -27,7 +27,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 COLUMNS, BIN_S = 48, 0.1
 EPISODES = 48
 STYLES = {"running": "bold green", "replay": "bold green", "tripped": "bold red", "died": "bold red"}
-WARNING = "bold yellow"
+WARNING, ALARMING = "bold yellow", "bold white on red"
 
 
 def show(feed: Feed, console: Console | None = None, until: threading.Event | None = None) -> None:
@@ -48,7 +48,7 @@ def screen(board: Board | None, health: Health) -> RenderableType:
     if board is None or not board.recent:
         return Text("Wetloop: waiting for a session (wetloop run); Ctrl-C ends the view")
     return Group(
-        _head(board, health), Text(), _table(_game(board)), Text(), _table(_activity(board)), Text(),
+        _head(board, health), _alarm(board), Text(), _table(_game(board)), Text(), _table(_activity(board)), Text(),
         _table(_loop(board, health)), Text("Ctrl-C ends the view, not the session", "dim"),
     )  # fmt: skip
 
@@ -59,6 +59,19 @@ def _head(board: Board, health: Health) -> Text:
     line.append(state, STYLES.get(state, "bold"))
     line.append(f"   {clock(board.elapsed_s)} of {clock(facts.duration_s)}", "bold")
     return line.append(f"   {facts.file.rpartition('/')[2]}", "dim")
+
+
+def _alarm(board: Board) -> Text:
+    """Return the newest alarm, and which others are not over."""
+    alarms = board.alarms
+    if not alarms.count:
+        return Text("no alarms", "dim")
+    newest = alarms.recent[-1]
+    told = f"{newest['watch']} {newest['state']} at {clock(board.seconds(newest['sample_index']))}"
+    line = Text(f"{told}, policy {newest['policy']}: {newest['meaning']}")
+    others = ", ".join(watch for watch in alarms.active if watch != newest["watch"])
+    line.append(f" (not over: {others})" if others else "")
+    return Text("alarm  ").append_text(line) if not alarms.active else Text("▲ ALARM  ", ALARMING).append_text(line)
 
 
 def _table(rows: Iterator[tuple[str, str | Text]]) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 
 from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
+from wetloop.engine.alarm_rows import plain
 from wetloop.kernels.records import FATES, KINDS
 from wetloop.recording import schema
 from wetloop.recording.journal import journal_path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 TOLD = ("identifier", "session_start", "description", "condition", "seed", "versions")
 MOST_NAMED = 5
 MOST_SAID = 200
+MOST_ALARMS = 20
+"""The newest ones; the recording has all."""
 
 
 def describe(path: Path, *, trusted: bool = False) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def _overview(recording: Recording) -> dict[str, Any]:
         "episodes": _episodes(recording),
         "blocks": _blocks(recording),
         "operator_commands": recording.n_rows(schema.COMMANDS),
+        "alarms": plain(recording.alarms()[-MOST_ALARMS:]),
         "summary": recording.summary,
     }
 

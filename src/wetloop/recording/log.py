@@ -116,12 +116,12 @@ def spikes_crc(spikes: Records) -> int:
 class RecordingLog:
     """Writes decisions and everything that leaves the engine."""
 
-    def __init__(self, writer: Writer, rows: DecisionRows, frames: Ring, rig: Rig) -> None:
+    def __init__(self, writer: Writer, rows: DecisionRows, frames: Ring, rig: Rig, alarms: Ring) -> None:
         self._rows, self._writer, self._rig = rows, writer, rig
         engine = rig.engine
         self._rings = (
             engine.recorded_spikes, engine.recorded_pulses, engine.recorded_blocks, RingReader(rows.ring, RECORDER),
-            RingReader(frames, RECORDER),
+            RingReader(frames, RECORDER), RingReader(alarms, RECORDER),
         )  # fmt: skip
         self._flushed_s = time.monotonic()
 
@@ -150,8 +150,9 @@ class RecordingLog:
 
     def flush(self) -> None:
         """Hand everything that has happened to the writer."""
-        engine, (spikes, pulses, blocks, decisions, frames) = self._rig.engine, self._rings
+        engine, (spikes, pulses, blocks, decisions, frames, alarms) = self._rig.engine, self._rings
         self._writer.append_to(schema.FRAMES, frames.take())
+        self._writer.append_to(schema.ALARMS, alarms.take())
         self._writer.append(
             spikes=spikes.take(),
             pulses=pulses.take(),

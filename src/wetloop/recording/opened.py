@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wetloop.engine.alarm_rows import plain
 from wetloop.recording import schema
 from wetloop.recording.fields import (
     Field,
@@ -203,6 +204,11 @@ class OpenRecording:
         fields = table_fields(self.recording, schema.RIG_CLOCK)
         when = _When("sample_index", "Sample of the estimate, s.", "sample_index")
         return self._view("rig_clock", fields, when, self._n_rows(schema.RIG_CLOCK))
+
+    @cached_property
+    def alarms(self) -> list[dict[str, Any]]:
+        """What the watchdogs saw, in order: watch, state, sample_index, at, value, limit, unit, policy, meaning."""
+        return plain(self.recording.alarms())
 
     @cached_property
     def frames(self) -> TableView:

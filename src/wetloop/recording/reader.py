@@ -13,6 +13,7 @@ import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.core.limits import StimLimits
+from wetloop.engine.alarm_rows import ALARM, Alarm
 from wetloop.kernels.records import BLOCK, COMMAND, PULSE, SPIKE
 from wetloop.recording import header as heads
 from wetloop.recording import schema
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from wetloop.core.types import Records, RigInfo
 
 TABLES = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
-SOMETIMES = (schema.FRAMES, schema.RIG_CLOCK)
+SOMETIMES = (schema.FRAMES, schema.RIG_CLOCK, schema.ALARMS)
 """Tables that a recording may lack."""
 BESIDE = {
     schema.DECISIONS: (f"{schema.ACTION}/data", f"{schema.OBSERVATION}/data"),
@@ -182,6 +183,12 @@ class Recording:
     def operator_commands(self) -> Records:
         """Return what the operator asked for, dtype COMMAND."""
         return self._rows(schema.COMMANDS, COMMAND)
+
+    def alarms(self) -> Records:
+        """Return all alarms, dtype ALARM; an older recording has them in its summary only."""
+        if self.has(schema.ALARMS.path):
+            return self._rows(schema.ALARMS, ALARM)
+        return np.array([Alarm(**told).row() for told in self.summary.get("alarms", ())], ALARM)
 
     def decisions(self) -> Records:
         """Return all decisions with their actions and observations, dtype ``decision_dtype``."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.core.rig_clock import ESTIMATE
+from wetloop.engine.alarm_rows import ALARM
 from wetloop.recording import schema
 from wetloop.recording.journal import How, Journal, Opening
 from wetloop.recording.reader import Recording
@@ -149,8 +150,8 @@ class _Salvage:
         types = schema.RECORDS | {schema.DECISIONS: schema.decision_dtype(head["n_actions"], head["n_observations"])}
         if schema.FRAMES.path in file:
             types |= {schema.FRAMES: schema.frame_dtype(tuple(head["frame_shape"]))}
-        if schema.RIG_CLOCK.path in file:
-            types |= {schema.RIG_CLOCK: ESTIMATE}
+        sometimes = {schema.RIG_CLOCK: ESTIMATE, schema.ALARMS: ALARM}
+        types |= {table: dtype for table, dtype in sometimes.items() if table.path in file}
         self._types, self._summary = types, texts["summary"]
         how = How(raw_samples=schema.RAW in file, compression="none")
         self._opening = Opening(texts, [(table.path, dtype) for table, dtype in types.items()], *how)

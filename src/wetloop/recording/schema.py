@@ -45,7 +45,7 @@ Compression = Literal["none", "gzip", "bitshuffle-lz4"]
 
 
 class Column(NamedTuple):
-    """One column: ``field`` names the field of the record that it stores exactly, empty if derived.
+    """One column: ``field`` names the field of the record that it stores exactly, empty if derived; S: UTF-8 text.
 
     ``added`` says that older recordings do not have it; there it reads as 0.
     """
@@ -254,6 +254,24 @@ RIG_CLOCK = Table(
         Column("jumps", "<i8", "How often one of the clocks has jumped so far.", "jumps"),
     ),
     256,
+)
+
+ALARMS = Table(
+    "events/alarms",
+    "What the watchdogs saw: each alarm when it was raised and when it was over. Texts are UTF-8.",
+    (
+        Column("timestamp", "<f8", "Time on the rig's clock, s: sample_index over the sampling frequency."),
+        Column("watch", "S32", "What was watched: silent, storm, noise, lost, disk or recorder.", "watch"),
+        Column("state", "S8", "raised or over.", "state"),
+        Column("sample_index", "<i8", "When, on the rig's clock, samples.", "sample_index"),
+        Column("at", "S32", "When, on the host's clock: ISO 8601, UTC.", "at"),
+        Column("value", "<f8", "What was measured, in the unit of the row.", "value"),
+        Column("limit", "<f8", "Its limit, in the unit of the row.", "limit"),
+        Column("unit", "S32", "Unit of both.", "unit"),
+        Column("policy", "S16", "What followed: continue, pause, trip or stop.", "policy"),
+        Column("meaning", "S512", "The same in words.", "meaning"),
+    ),
+    64,
 )
 
 RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}

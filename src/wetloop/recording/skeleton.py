@@ -50,7 +50,7 @@ def write_skeleton(
     """
     nwb = _Skeleton(header, Columns(filters)).build(None if raw_filters is None else Columns(raw_filters))
     NWBHDF5IO(file=file, mode="w").write(nwb)
-    for table in (schema.SPIKES, schema.PULSES):
+    for table in (schema.SPIKES, schema.PULSES, schema.ALARMS):
         file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
     for axis in "xy":
         file[schema.ELECTRODES][f"rel_{axis}"].attrs["description"] = f"Position of the contact along {axis}, um."
@@ -71,7 +71,8 @@ class _Skeleton:
         self._add_electrodes()
         self._add_stimulation()
         self._add_behavior()
-        self._nwb.add_events_table(self._events(schema.SPIKES, self._nwb.electrodes))
+        for table in (schema.SPIKES, schema.ALARMS):
+            self._nwb.add_events_table(self._events(table, self._nwb.electrodes))
         self._nwb.add_acquisition(self._table(schema.BLOCKS))
         if self._header.follows_clock:
             self._nwb.add_acquisition(self._table(schema.RIG_CLOCK))
@@ -219,6 +220,8 @@ class _Skeleton:
                 yield self._column(table, column)
 
     def _column(self, table: Table, column: Column) -> VectorData:
+        if np.dtype(column.dtype).kind == "S":
+            return self._make.text(column.name, column.description)
         return self._make.vector(column._replace(description=self._words(column)), table.chunk_rows)
 
     def _words(self, column: Column) -> str:

@@ -45,6 +45,11 @@ def read_rows(read: Callable[[str], npt.NDArray[Any]], table: Table, dtype: np.d
     return rows
 
 
+def _stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values as HDF5 takes them: texts of any length for those of a record."""
+    return values.astype(object) if values.dtype.kind == "S" else values
+
+
 class Growing:
     """One table of the file, its datasets kept open."""
 
@@ -58,7 +63,7 @@ class Growing:
 
     def append(self, rows: Records, derived: Mapping[str, npt.NDArray[np.generic]] | None = None) -> None:
         """Append records and the columns that follow from them."""
-        columns = {name: rows[field] for field, name in self._exact.items()} | dict(derived or {})
+        columns = {name: _stored(rows[field]) for field, name in self._exact.items()} | dict(derived or {})
         if self._timed:
             columns["timestamp"] = rows["sample_index"] / self._sampling_frequency
         columns["id"] = np.arange(self.n_rows, self.n_rows + len(rows))
@@ -102,7 +107,7 @@ class Tables:
     def __init__(self, file: h5py.File, header: Header) -> None:
         frames = (schema.FRAMES,) * header.keeps_frames
         clock = (schema.RIG_CLOCK,) * header.follows_clock
-        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
+        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS, schema.ALARMS)
         self._file, self._sampling_frequency = file, header.info.sampling_frequency
         self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in (*tables, *frames, *clock)}
         self._stimuli = Stimuli(header.table)

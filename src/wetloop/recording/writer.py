@@ -19,6 +19,7 @@ import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.core.rig_clock import ESTIMATE
+from wetloop.engine.alarm_rows import ALARM
 from wetloop.recording import derive, schema
 from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
 from wetloop.recording.raw import FILTERS, RawSamples
@@ -64,6 +65,7 @@ class Writer:
             schema.DECISIONS: header.decision_dtype,
             schema.FRAMES: header.frame_dtype,
             schema.RIG_CLOCK: ESTIMATE,
+            schema.ALARMS: ALARM,
         }
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
         self._buffered_bytes = 0
@@ -164,7 +166,7 @@ class Writer:
             self.flush()
 
     def append_to(self, table: Table, rows: Records) -> None:
-        """Take in copies of rows of another table: pictures of the header's ``frame_dtype``, or of the rig's clock."""
+        """Take in copies of rows of a table that ``append`` does not name."""
         self._refuse_unless_open()
         if len(rows):
             self._take(table, rows)

@@ -16,6 +16,7 @@ from wetloop.server.handle import SessionHandle, Task
 from wetloop.server.protocol import RefusalError
 from wetloop.server.queue import Queue
 from wetloop.server.states import Machine
+from wetloop.server.telemetry import alarms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,6 +235,7 @@ class Keeper:
         return {
             **note, "guard_state": STATES[int(core["state"])],
             "position_sample": int(shared.control[POSITION]), "lost_samples": int(core["lost"]),
+            "alarms": alarms(shared).active,
         }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 Each message has two frames, the topic and a JSON object with ``seq``, which counts the topic's messages: a gap tells
 that some were lost. Streams bring what is new since the message before, at most 20 times a second: ``spikes``,
 ``pulses`` and ``decisions`` with one list per column, and in ``lost`` how many rows were overwritten before they could
-be read; ``rates`` with one value per channel, Hz, 10 times a second. ``state`` and ``health`` are latest values: a new
-subscriber is sent the last one.
+be read; ``rates`` with one value per channel, Hz, 10 times a second. ``state``, ``health`` and ``alarms`` are latest
+values: a new subscriber is sent the last one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zmq
 
+from wetloop.engine.alarm_rows import ALARM, Standing
 from wetloop.engine.live import control_word, set_control_word
 from wetloop.engine.words import CONTROL_WORDS, FORWARDED, HELD_BACK, LATE_BLOCKS, POSITION
 from wetloop.kernels.records import PULSE, SPIKE, STATES
@@ -33,7 +34,7 @@ STREAMS = {
     "decisions": ("index", "stop_sample", "playing", "events", "reward", "action", "observation"),
 }
 """Columns of each stream."""
-LATEST = ("state", "health")
+LATEST = ("state", "health", "alarms")
 TOPICS = (*STREAMS, "rates", *LATEST)
 BATCH_S, RATES_S, HEALTH_S = 0.05, 0.1, 0.5
 ROWS = 4096
@@ -43,10 +44,10 @@ HIGH_WATER = 1000
 
 
 class Observer:
-    """Reads a ring from now on, as one that may be lapped."""
+    """Reads a ring from now on, or ``anew`` from the oldest record on, as one that may be lapped."""
 
-    def __init__(self, ring: Ring) -> None:
-        self._ring, self._cursor = ring, load_head(ring.words)
+    def __init__(self, ring: Ring, *, anew: bool = False) -> None:
+        self._ring, self._cursor = ring, 0 if anew else load_head(ring.words)
         self._out = np.zeros(ROWS, ring.slots.dtype)
 
     def take(self) -> tuple[Records, int]:
@@ -57,7 +58,7 @@ class Observer:
 
 def warm_up() -> None:
     """Load the kernels for the records of a session, so that no command waits for that."""
-    for dtype in (SPIKE, PULSE):
+    for dtype in (SPIKE, PULSE, ALARM):
         Observer(new_ring(dtype, 2)).take()
     control = np.zeros(CONTROL_WORDS, np.int64)
     set_control_word(control, POSITION, control_word(control, POSITION))
@@ -74,6 +75,8 @@ class Telemetry:
         self._standing: dict[str, Any] = {}
         self._shared: Shared | None = None
         self._observers: dict[str, Observer] = {}
+        self._alarm_rows: Observer | None = None
+        self._alarms = Standing()
         self._counts = np.zeros(info.n_channels, np.int64)
         self._counted_from = 0
 
@@ -96,25 +99,34 @@ class Telemetry:
             self._publish("state", status)
 
     def follow(self, shared: Shared | None) -> None:
-        """Publish what a session has done since the last call."""
+        """Publish what a session has done since the last call; of one that is over, what it did last."""
         if shared is not self._shared:
+            self._tell_news()
             self._attach(shared)
         if shared is None:
             return
-        for topic, observer in self._observers.items():
-            self._stream(topic, observer)
+        self._tell_news()
         if self._is_due("rates", RATES_S):
             self._rates(shared)
         if self._is_due("health", HEALTH_S):
             self._publish("health", health(shared))
 
     def _attach(self, shared: Shared | None) -> None:
-        self._shared, self._observers = shared, {}
+        self._shared, self._observers, self._alarm_rows = shared, {}, None
         if shared is not None:
+            self._alarm_rows, self._alarms = Observer(shared.alarms, anew=True), Standing()
+            self._publish("alarms", self._alarms.to_dict())
             rings = {"spikes": shared.rings.spikes, "pulses": shared.rings.pulses, "decisions": shared.decisions}
             self._observers = {topic: Observer(ring) for topic, ring in rings.items()}
             self._counts[:] = 0
             self._counted_from = int(shared.control[POSITION])
+
+    def _tell_news(self) -> None:
+        for topic, observer in self._observers.items():
+            self._stream(topic, observer)
+        if self._alarm_rows is not None and len(rows := self._alarm_rows.take()[0]):
+            self._alarms.add(rows)
+            self._publish("alarms", self._alarms.to_dict())
 
     def _stream(self, topic: str, observer: Observer) -> None:
         while True:
@@ -158,6 +170,13 @@ def _finite(column: Records) -> list[Any]:
     plain = column.astype(object)
     plain[~np.isfinite(column)] = None
     return list(plain.tolist())
+
+
+def alarms(shared: Shared) -> Standing:
+    """Return what stands of a session's alarms."""
+    standing = Standing()
+    standing.add(Observer(shared.alarms, anew=True).take()[0])
+    return standing
 
 
 def health(shared: Shared) -> dict[str, Any]:

@@ -81,6 +81,38 @@ class State(_Message):
     """Whether the rig has a session."""
 
 
+class Alarm(BaseModel):
+    """An alarm, as the recording has it."""
+
+    model_config = _Message.model_config
+
+    watch: str
+    """Which watchdog: silent, storm, noise, lost, disk or recorder."""
+    state: Literal["raised", "over"]
+    sample_index: int
+    at: str
+    """ISO 8601, UTC."""
+    value: Number
+    limit: Number
+    unit: str
+    """Of value and limit."""
+    policy: Literal["continue", "pause", "trip", "stop"]
+    """What followed."""
+    meaning: str
+    """The same in words."""
+
+
+class Alarms(_Message):
+    """Alarms of the session, or of the last one; the latest value, sent to every new subscriber."""
+
+    active: list[str]
+    """Watchdogs whose alarm is not over."""
+    count: Count
+    """All alarms of the session so far."""
+    recent: list[Alarm]
+    """The newest ones, the last one last."""
+
+
 class Health(_Message):
     """How the session is doing; the latest value, sent to every new subscriber."""
 
@@ -100,6 +132,7 @@ class Health(_Message):
 
 MODELS: dict[str, type[_Message]] = {
     "spikes": Spikes, "pulses": Pulses, "decisions": Decisions, "rates": Rates, "state": State, "health": Health,
+    "alarms": Alarms,
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from wetloop.core.clock import wait_until
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import StimGuard
 from wetloop.core.plugin import OwnStimulatorConfig
-from wetloop.core.protocols import Stimulator
+from wetloop.core.protocols import Stimulator, StopButton, StopInput
 from wetloop.core.types import Signal
 from wetloop.kernels.records import SPIKE
 from wetloop.testing.rig import ARRIVES_S, ContractError, Rig, armed, blocks, opened, require
@@ -157,6 +157,19 @@ def tells_of_an_unplugged_stimulator(rig: Rig) -> None:
     raise ContractError(f"a cut cable is told with RigError within {LOST_S:g} s")
 
 
+def hears_its_stop_input(rig: Rig) -> None:
+    """Check that an emergency stop that is wired is heard when it is pressed, and not before."""
+    with armed(rig) as ready:
+        stimulator = ready.stimulator
+        button: object = rig.emulator
+        if not isinstance(stimulator, StopInput) or stimulator.stop_asked() is None:
+            return
+        require(not stimulator.stop_asked(), "a stop input that nobody has raised asks for nothing")
+        if isinstance(button, StopButton):
+            button.press_stop()
+            require(wait_until(lambda: bool(stimulator.stop_asked()), ARRIVES_S), "a raised stop input is heard")
+
+
 SOURCE_CHECKS = (
     describes_itself_unopened,
     delivers_in_order,
@@ -169,6 +182,7 @@ STIMULATOR_CHECKS = (
     delivers_what_it_is_told,
     falls_silent_more_than_once,
     tells_of_an_unplugged_stimulator,
+    hears_its_stop_input,
 )
 
 

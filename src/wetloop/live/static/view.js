@@ -1,5 +1,6 @@
 // The page: listens to the viewer's process, keeps the clock smooth, and draws.
 
+import { forgetAlarms, showAlarms } from "./alarms.js";
 import { plain, readColours } from "./canvas.js";
 import { Game } from "./game.js";
 import { ElectrodeMap, MARKS, clock, drawRallies, drawTiming, duration, short } from "./panels.js";
@@ -46,6 +47,7 @@ function begin(message) {
   document.querySelector("main").hidden = false;
   [facts, session, episodes, figures, told, step] = [message, message.session, [], {}, 0, -1];
   parts.forEach((part) => part.begin(facts));
+  forgetAlarms();
   $("title").textContent = document.title = facts.title;
   $("file").textContent = facts.file;
   $("duration").textContent = ` / ${clock(facts.duration_s)}`;
@@ -124,6 +126,7 @@ function tell(message) {
   const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
   const undelivered = Object.entries(message.refused).map(([why, n]) => [plain(why), short(n), false, "part"]);
   const told = [
+    ["alarms", message.alarms.active.join(", ") || "none now", message.alarms.active.length > 0],
     ["late packets", short(message.late_blocks), message.late_blocks > 0],
     ["late decisions", `${short(message.late_decisions)} of ${short(message.decisions)}`, message.late_decisions > 0],
     ["lost samples", short(message.lost_samples), message.lost_samples > 0],
@@ -141,6 +144,7 @@ function tell(message) {
     ["viewers", `${message.pages}, nice ${message.nice}`],
   ];
   rows($("health"), told);
+  showAlarms(message.alarms);
   warn(told.filter(([, , bad]) => bad));
   $("stop").disabled = !token || OVER.includes(message.state);
   $("play").textContent = message.paused ? "Play" : "Pause";
