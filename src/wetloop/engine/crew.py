@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-READY_S = 120.0
+READY_S = 240.0
 """Longest time to start, s: an empty cache of kernels is compiled in it."""
 END_S, SETTLE_S = 30.0, 3.0
 
