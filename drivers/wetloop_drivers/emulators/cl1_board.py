@@ -1,6 +1,6 @@
 """The command side of an emulated CL1: patterns, plans that run at a timestamp, and interruption.
 
-It is stricter than the device, which would make a pulse wait for its channel: that is refused here.
+As on the device, a pulse whose channel is busy waits, and a plan whose time has passed runs at once.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ class Board:
     ----------
     heard
         What every command was to do, in order.
+    late
+        Pulses that came later than their plan was to.
     """
 
     def __init__(self, dish: Dish, indices: npt.NDArray[np.int32]) -> None:
         self._dish, self._indices = dish, indices
         self.heard: list[str] = []
+        self.late = 0
         self._loaded: list[tuple[int, tuple[int, ...]]] = []
         self._lock = threading.Lock()
         self._pending: list[tuple[int, int]] = []
@@ -101,23 +104,24 @@ class Board:
 
     def _run(self, at: int | None, numbers: list[int]) -> list[int]:
         """Deliver pulses after the lead time; return their samples."""
-        rate = self._dish.info.sampling_frequency
-        due = (at or 0) + lead_samples(rate)
+        due = (at or self._newest_due) + lead_samples(self._dish.info.sampling_frequency)
         if due < self._newest_due:
             raise _RefusedError("order", f"{at} lies before {self._newest_due}, which is planned already")
-        busy = [c for number in numbers for c in self._loaded[number][1] if due < self._free_at[c]]
-        if busy and at is not None:
-            raise _RefusedError("busy", f"channels {busy} would deliver {due} later: they are busy")
         self._newest_due = due
-        delivered = []
-        for number, channels in (self._loaded[k] for k in numbers):
-            sample = self._dish.stimulate_at(number, due) if number >= 0 else due
-            delivered.append(sample)
-            with self._lock:
-                self._pending += [(sample, channel) for channel in channels]
-            for channel in channels:
-                self._free_at[channel] = sample + round(BUSY_MS * rate / 1000)
+        delivered = [self._deliver(*self._loaded[number], due) for number in numbers]
+        self.late += 0 if at is None else sum(sample > due for sample in delivered)
         return delivered
+
+    def _deliver(self, number: int, channels: tuple[int, ...], due: int) -> int:
+        """Deliver a pulse when its channels are free; return its sample."""
+        sample = max(due, *(self._free_at[channel] for channel in channels)) if channels else due
+        if number >= 0:
+            sample = self._dish.stimulate_at(number, sample)
+        with self._lock:
+            self._pending += [(sample, channel) for channel in channels]
+        for channel in channels:
+            self._free_at[channel] = sample + round(BUSY_MS * self._dish.info.sampling_frequency / 1000)
+        return sample
 
     def _forget(self) -> None:
         self._newest_due, self._free_at = 0, [0] * N_CHANNELS

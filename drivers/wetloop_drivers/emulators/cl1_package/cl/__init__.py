@@ -1,8 +1,7 @@
 """Stands in for Cortical Labs' ``cl`` package: the same calls, sent to an emulated device in front of a culture.
 
 Put the folder above on the path of a script, and the script records from and stimulates the simulated culture of
-``wetloop emulate cl1``. It has what reading and stimulation need, and is stricter than the device: a pulse that would
-have to wait for its channel is refused.
+``wetloop emulate cl1``. It has what reading and stimulation need.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from .designs import ChannelSet, StimDesign
 from .link import the_link
 from .neurons import (
-    ChannelQueueFull,
     ControlRequestError,
     DetectionResult,
     Neurons,
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "ChannelQueueFull", "ChannelSet", "ControlRequestError", "DetectionResult", "Neurons", "RunTimestampOrderError",
+    "ChannelSet", "ControlRequestError", "DetectionResult", "Neurons", "RunTimestampOrderError",
     "Spike", "Stim", "StimDesign", "StimPlan", "TransactionRejected", "get_system_attributes", "is_simulator", "open",
 ]  # fmt: skip
 

@@ -22,10 +22,6 @@ class TransactionRejected(RuntimeError):
     """The device refuses a plan."""
 
 
-class ChannelQueueFull(TransactionRejected):
-    """A channel is busy."""
-
-
 class RunTimestampOrderError(TransactionRejected):
     """A plan is to run before one that is planned already."""
 
@@ -34,7 +30,7 @@ class ControlRequestError(RuntimeError):
     """Another program controls the device."""
 
 
-REFUSALS = {"order": RunTimestampOrderError, "busy": ChannelQueueFull, "control": ControlRequestError}
+REFUSALS = {"order": RunTimestampOrderError, "control": ControlRequestError}
 
 
 @dataclass(frozen=True)
