@@ -209,6 +209,9 @@ class Cl1Rig:
             self.silence()
         with self._lock, suppress(Exception):
             self._held.close()
+            if self._neurons is not None and self._cl.is_simulator():
+                # its process notices neither that this context has ended nor that ours does
+                self._cl.sim.clear_simulator_data_source()
         self._neurons, self._plans = None, ()
 
     def _check(self) -> None:

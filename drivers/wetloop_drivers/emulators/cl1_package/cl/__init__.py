@@ -43,8 +43,8 @@ def open(take_control: bool = True, wait_until_recordable: bool = True) -> Itera
 
 
 def is_simulator() -> bool:
-    """Return whether this is not a real device."""
-    return True
+    """Return whether this is the vendor's simulator."""
+    return False
 
 
 def get_system_attributes() -> dict[str, Any]:
