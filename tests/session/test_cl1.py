@@ -1,12 +1,20 @@
 """DishBrain Pong through an emulated CL1, in real time, over the calls of the vendor's API."""
 
+import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from wetloop.core.errors import GuardError, LatePulseError, RigError
+from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.emulation import bench
+from wetloop.kernels.records import DELIVERED
+from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 from wetloop.session import run_session
+from wetloop_drivers.cl1 import Cl1Config
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pong_cl1.yaml"
 SMALL = ["culture.settle_s=0", "culture.cells=100", "cl1.stream_port=0"]
@@ -90,7 +98,8 @@ def test_a_pulse_comes_at_its_sample_on_its_electrode_and_is_told(started, opene
     while rig.read().start_sample < due + 25:
         pass
     (delivered,) = dish.delivered
-    assert (delivered.sample_index, delivered.pattern.channels) == (due, (8, 1 + 8))
+    below_the_corner, third_of_column_two = 8, 17
+    assert (delivered.sample_index, delivered.pattern.channels) == (due, (below_the_corner, third_of_column_two))
     report = rig.stim_report()
     assert (report.triggered, report.seen, report.unasked) == (2, 2, 0)
     assert report.delay_ms_max == 0
@@ -137,7 +146,7 @@ def test_samples_come_as_the_culture_gave_them(started, opened):
 )
 def test_a_device_that_is_not_what_was_said_is_refused(started, changed, told, monkeypatch):
     _, _, settings = started()
-    monkeypatch.setattr("sys.path", [path for path in __import__("sys").path if "cl1-" not in path])
+    monkeypatch.setattr("sys.path", [path for path in sys.path if "cl1-" not in path])
     rig = Cl1Config(**settings | changed).build(1)
     with pytest.raises(RigError, match=told):
         rig.open()
@@ -164,4 +173,4 @@ def test_channels_without_an_electrode_are_refused(channels):
 
 def test_a_culture_that_is_no_grid_of_8_by_8_is_refused():
     with pytest.raises(RigError, match="does not fit a CL1"):
-        bench(["cl1"], [*SMALL, "culture.columns=9"])
+        bench(["cl1"], [*SMALL, "culture.probe.columns=9"])
