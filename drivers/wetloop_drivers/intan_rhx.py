@@ -20,13 +20,14 @@ from wetloop_drivers.intan_rhx_console import Console
 from wetloop_drivers.intan_rhx_keys import parameters, plan_keys
 from wetloop_drivers.intan_rhx_streams import Streams, interleaved
 from wetloop_drivers.intan_rhx_wire import same_value
-from wetloop_drivers.intan_rhx_witness import StimReport, StimWitness
+from wetloop_drivers.intan_rhx_witness import StimWitness
 
 if TYPE_CHECKING:
     from wetloop.core.guard import PatternTable
     from wetloop.core.types import Block
     from wetloop_drivers.intan_rhx_config import IntanRhxConfig
     from wetloop_drivers.intan_rhx_keys import KeyPlan
+    from wetloop_drivers.stim_report import StimReport
 
 OLDEST = (3, 3, 1)
 """Version from which a client can open the data ports."""

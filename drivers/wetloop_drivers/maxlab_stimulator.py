@@ -9,10 +9,8 @@ Protocol-tested against a stand-in for the package that checks the order of call
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,10 +24,11 @@ from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers.maxlab import read_routing
 from wetloop_drivers.maxlab_wire import electrodes_at
+from wetloop_drivers.vendor_package import import_package, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import ModuleType
+    from contextlib import AbstractContextManager
 
     from wetloop.core.guard import Pattern, PatternTable, Pulse
     from wetloop.core.types import RigInfo
@@ -39,6 +38,7 @@ MID, MOST_STEPS = 512, 511
 PULSING, RESTING = 0, 1
 SPARE_MS = 3.0
 STEP_TOLERANCE = 0.01
+INSTALL = "install it into this Python, or set stimulator.package_folder to the folder that it lies in"
 
 
 class MaxLabStimulatorConfig(StimulatorConfig):
@@ -117,7 +117,7 @@ class MaxLabStimulator:
         if misfits:
             raise RigError("MaxLab cannot deliver this:\n  " + "\n  ".join(misfits))
         used = sorted({channel for pattern in table.patterns for channel in pattern.channels})
-        self._maxlab = _package(self._config.package_folder)
+        self._maxlab = import_package("maxlab", self._config.package_folder, INSTALL)
         with _told("setting up the chip"):
             self._set_up_chip()
             self._wire(used)
@@ -240,40 +240,8 @@ class MaxLabStimulator:
         wait_until(lambda: False, self._config.settle_s)
 
 
-def _package(folder: str | None) -> ModuleType:
-    """Import the vendor's package, once and as late as this."""
-    if folder is not None:
-        _look_first_in(str(Path(folder).expanduser().absolute()))
-    try:
-        return importlib.import_module("maxlab")
-    except ImportError as error:
-        raise RigError(
-            f"the vendor's package maxlab cannot be imported ({error}): install it into this Python, or set "
-            "stimulator.package_folder to the folder that it lies in"
-        ) from error
-
-
-def _look_first_in(folder: str) -> None:
-    """Have the package imported from this folder, even after another one was."""
-    if folder in sys.path:
-        sys.path.remove(folder)
-    sys.path.insert(0, folder)
-    importlib.invalidate_caches()
-    loaded = sys.modules.get("maxlab")
-    if loaded is not None and not str(loaded.__file__).startswith(folder):
-        for name in [name for name in sys.modules if name.split(".")[0] == "maxlab"]:
-            del sys.modules[name]
-
-
-@contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Tell whatever the vendor's package fails of as an error of the rig."""
-    try:
-        yield
-    except RigError:
-        raise
-    except Exception as error:
-        raise RigError(f"MaxLab failed while {doing}: {error}: look at the server's window") from error
+def _told(doing: str) -> AbstractContextManager[None]:
+    return told("MaxLab", doing, "look at the server's window")
 
 
 def _require_ok(reply: object) -> None:

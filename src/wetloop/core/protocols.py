@@ -129,6 +129,9 @@ class Dish(Protocol):
     def stimulate(self, number: int, delay_samples: int = 0) -> int:
         """Deliver a loaded pattern as soon as it can be, or so much later; return the sample at which it will be."""
 
+    def stimulate_at(self, number: int, at_sample: int) -> int:
+        """Deliver a loaded pattern at a sample, or as soon as it can be; return the sample at which it will be."""
+
     def silence(self) -> None:
         """Forget the pulses that are not delivered yet."""
 

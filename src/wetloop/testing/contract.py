@@ -23,6 +23,7 @@ import numpy as np
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import StimGuard
+from wetloop.core.layout import positions_um
 from wetloop.core.plugin import OwnStimulatorConfig
 from wetloop.core.protocols import Stimulator, StopButton, StopInput
 from wetloop.core.types import Signal
@@ -121,7 +122,8 @@ def delivers_what_it_is_told(rig: Rig) -> None:
         if dish is not None:
             wait_until(lambda: len(dish.delivered) >= before + len(ready.table), ARRIVES_S)
             told = [pulse.pattern.channels for pulse in dish.delivered[before:]]
-            asked = [pattern.channels for pattern in ready.table.patterns]
+            electrodes = _electrodes(rig.describe(), dish.info)
+            asked = [tuple(electrodes[c] for c in pattern.channels) for pattern in ready.table.patterns]
             require(told == asked, f"triggers of {asked} reach the culture within {ARRIVES_S:g} s, not {told}")
         ready.stimulator.silence()
         after = list(dish.delivered) if dish else []
@@ -202,6 +204,13 @@ def _refusal(promise: str) -> Iterator[None]:
     except GuardError:
         return
     raise ContractError(promise)
+
+
+def _electrodes(info: RigInfo, dish: RigInfo) -> list[int]:
+    """Return the dish's channel nearest to where the rig says that each of its own is."""
+    apart = positions_um(info.probe)[:, None] - positions_um(dish.probe)[None]
+    nearest: list[int] = np.linalg.norm(apart, axis=2).argmin(axis=1).tolist()
+    return nearest
 
 
 def _require_shape(block: Block, info: RigInfo) -> None:

@@ -80,10 +80,11 @@ class BenchDish:
 
     def stimulate(self, number: int, delay_samples: int = 0) -> int:
         with self._lock:
-            at = self._next_sample + self.info.frame_samples + delay_samples
-            self._culture.trigger(number, at)
-            self.delivered.append(Delivered(at, self._patterns[number]))
-            return at
+            return self._stimulate(number, self._earliest + delay_samples)
+
+    def stimulate_at(self, number: int, at_sample: int) -> int:
+        with self._lock:
+            return self._stimulate(number, max(at_sample, self._earliest))
 
     def silence(self) -> None:
         with self._lock:
@@ -117,6 +118,16 @@ class BenchDish:
         for emulator in self._emulators:
             emulator.close()
         self._culture.close()
+
+    @property
+    def _earliest(self) -> int:
+        """The first sample at which a pulse can still be delivered."""
+        return self._next_sample + self.info.frame_samples
+
+    def _stimulate(self, number: int, at_sample: int) -> int:
+        self._culture.trigger(number, at_sample)
+        self.delivered.append(Delivered(at_sample, self._patterns[number]))
+        return at_sample
 
     def _live(self) -> None:
         """Let the culture live; what a starved computer misses is not made up for, as no rig could."""
