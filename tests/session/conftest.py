@@ -10,6 +10,7 @@ import pytest
 
 from wetloop.config import load_config, parse_config
 from wetloop.core.errors import RigError
+from wetloop.emulation import bench
 from wetloop.recording.reader import Recording
 from wetloop.session import run_session
 
@@ -57,6 +58,22 @@ def emulated():
     yield start
     for rig in rigs:
         rig.clean_up()
+
+
+@pytest.fixture
+def benched():
+    """Start an emulator in this process; return its dish, itself and the driver's settings. All end with the test."""
+    dishes = []
+
+    def start(kind, *settings):
+        dish, (emulator,) = bench([kind], settings)
+        dishes.append(dish)
+        return dish, emulator, dish.start([emulator])
+
+    yield start
+    for dish in dishes:
+        dish.close()
+        assert dish.failure is None
 
 
 @pytest.fixture

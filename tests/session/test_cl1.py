@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,8 @@ SMALL = ["culture.settle_s=0", "culture.cells=100", "cl1.stream_port=0"]
 
 
 @pytest.fixture
-def started():
-    """Start emulators; all of them end with the test."""
-    dishes = []
-
-    def start(*settings):
-        dish, (emulator,) = bench(["cl1"], [*SMALL, *settings])
-        dishes.append(dish)
-        return dish, emulator, dish.start([emulator])
-
-    yield start
-    for dish in dishes:
-        dish.close()
-        assert dish.failure is None
+def started(benched):
+    return partial(benched, "cl1", *SMALL)
 
 
 def test_pong_is_played_and_every_accepted_pulse_arrives(emulated, reaching):

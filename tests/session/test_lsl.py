@@ -12,7 +12,6 @@ from wetloop.config import load_config
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
-from wetloop.emulation import bench
 from wetloop.replay import verify
 from wetloop.session import run_session
 from wetloop_drivers.lsl import LslConfig
@@ -24,20 +23,14 @@ MODELS = {"source": LslConfig, "stimulator": LslMarkersConfig}
 
 
 @pytest.fixture
-def started():
-    """Start emulators under names of their own; all of them end with the test."""
-    dishes = []
+def started(benched):
+    """Start emulators under names of their own."""
 
     def start(*settings):
         names = [f"lsl.stream=culture-{uuid4().hex}", f"lsl.markers=pulses-{uuid4().hex}"]
-        dish, (emulator,) = bench(["lsl"], ["culture.settle_s=0", *names, *settings])
-        dishes.append(dish)
-        return dish, emulator, dish.start([emulator])
+        return benched("lsl", "culture.settle_s=0", *names, *settings)
 
-    yield start
-    for dish in dishes:
-        dish.close()
-        assert dish.failure is None
+    return start
 
 
 def known(section, settings):

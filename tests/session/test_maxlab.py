@@ -1,5 +1,6 @@
 """DishBrain Pong through an emulated MaxLab server, in real time, over its real wires and the vendor's calls."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from wetloop.config import load_config
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.core.limits import StimLimits
-from wetloop.emulation import bench
 from wetloop.replay import verify
 from wetloop.session import run_session
 from wetloop_drivers.emulators.maxlab import MaxLabEmulatorConfig
@@ -30,19 +30,8 @@ SETUPS = {
 
 
 @pytest.fixture
-def started():
-    """Start emulators; all of them end with the test."""
-    dishes = []
-
-    def start(*settings):
-        dish, (emulator,) = bench(["maxlab"], [*SMALL, *settings])
-        dishes.append(dish)
-        return dish, emulator, dish.start([emulator])
-
-    yield start
-    for dish in dishes:
-        dish.close()
-        assert dish.failure is None
+def started(benched):
+    return partial(benched, "maxlab", *SMALL)
 
 
 def known(section, settings):

@@ -1,12 +1,12 @@
 """DishBrain Pong through an emulated Open Ephys GUI, in real time, over its real wires."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from wetloop.config import load_config
 from wetloop.core.errors import GuardError
-from wetloop.emulation import bench
 from wetloop.kernels.records import DELIVERED
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
@@ -21,19 +21,8 @@ SETUPS = {
 
 
 @pytest.fixture
-def started():
-    """Start emulators; all of them end with the test."""
-    dishes = []
-
-    def start(*settings):
-        dish, (emulator,) = bench(["open-ephys"], ["culture.settle_s=0", "culture.cells=100", *PORTS, *settings])
-        dishes.append(dish)
-        return dish, emulator, dish.start([emulator])
-
-    yield start
-    for dish in dishes:
-        dish.close()
-        assert dish.failure is None
+def started(benched):
+    return partial(benched, "open-ephys", "culture.settle_s=0", "culture.cells=100", *PORTS)
 
 
 def without_the_group(through):
