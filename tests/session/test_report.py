@@ -128,7 +128,7 @@ def test_dose_and_rates_are_those_of_the_recording(play):
 
 def test_dose_over_the_life_of_a_culture_is_that_of_its_ledger(play, tmp_path):
     told = [f"care.ledger={tmp_path / 'ledger'}", "subject.culture_id=C12", "source.kind=poisson", "duration=2s"]
-    file = [Path(play(*told).file) for _ in range(2)][0]
+    file, _ = (Path(play(*told).file) for _ in range(2))
     report, life = report_on(subject_of([file])), Ledger(tmp_path / "ledger", "C12").dose()
     dose = report.sessions[0].to_dict()["numbers"]["dose"]
     assert (dose["lifetime_sessions"], dose["lifetime_pulses"]) == (2, life.pulses)
