@@ -18,6 +18,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.experiments.runner import Workers, run_experiment
 from wetloop.experiments.statistics import compare
 from wetloop.kernels.records import DELIVERED
+from wetloop.recording.dose import Ledger
 from wetloop.recording.reader import Recording
 
 SAMPLES = Path(__file__).parents[2] / "recordings"
@@ -97,7 +98,7 @@ def test_every_number_in_json_stands_in_csv_too(tmp_path, play):
                 n_tables += 1
             else:
                 assert facts[figure, name] == as_csv(value)
-    assert n_tables == 19
+    assert n_tables == 20
     assert sum(numbers["isi"]["histogram"]["intervals"]) == numbers["isi"]["intervals"]
 
 
@@ -123,6 +124,19 @@ def test_dose_and_rates_are_those_of_the_recording(play):
         total = sum(charge[k] * len(electrodes[k]) for k in used)
         assert sum(told["dose"]["electrodes"]["charge_nc"]) == pytest.approx(total, rel=1e-5)
     assert told["rates"]["electrodes"]["rate_hz"][: len(counts)] == pytest.approx((counts / 25).tolist())
+
+
+def test_dose_over_the_life_of_a_culture_is_that_of_its_ledger(play, tmp_path):
+    told = [f"care.ledger={tmp_path / 'ledger'}", "subject.culture_id=C12", "source.kind=poisson", "duration=2s"]
+    file, _ = (Path(play(*told).file) for _ in range(2))
+    report, life = report_on(subject_of([file])), Ledger(tmp_path / "ledger", "C12").dose()
+    dose = report.sessions[0].to_dict()["numbers"]["dose"]
+    assert (dose["lifetime_sessions"], dose["lifetime_pulses"]) == (2, life.pulses)
+    assert 0 < dose["pulses_delivered"] < dose["lifetime_pulses"]
+    assert dict(zip(*dose["lifetime"].values(), strict=True)) == life.charge_nc
+    assert "of 2 sessions" in Page(html(report)).text
+    (tmp_path / "ledger" / "C12.jsonl").unlink()
+    assert "No ledger of the culture's life is here." in Page(html(report_on(subject_of([file])))).text
 
 
 def test_sessions_are_compared_by_condition(tmp_path, play):

@@ -12,9 +12,11 @@ FILES = sorted((Path(__file__).parents[2] / "configs" / "papers").glob("*.yaml")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_paper_can_be_planned_with_its_control(path, tmp_path):
     told = yaml.safe_load(path.read_text())
-    session = str((path.parent / told["session"]).resolve())
+    session, arms = str((path.parent / told["session"]).resolve()), dict(told["arms"])
+    if "replay" in arms:
+        arms["replay"] = str((path.parent / arms["replay"]).resolve())
     few = tmp_path / path.name
-    few.write_text(yaml.safe_dump(told | {"session": session, "cultures": {"seeds": 2}}))
+    few.write_text(yaml.safe_dump(told | {"session": session, "arms": arms, "cultures": {"seeds": 2}}))
     plan, key = made_from(few)
     protocol = Protocol.model_validate(plan["protocol"])
     assert {protocol.arms.reference, protocol.arms.control} <= set(key.values())

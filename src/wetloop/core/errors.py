@@ -27,6 +27,12 @@ class TaskError(WetloopError):
     exit_code = 3
 
 
+class WorkerError(WetloopError):
+    """A worker of an experiment died; what was finished is kept."""
+
+    exit_code = 3
+
+
 class GuardError(WetloopError):
     """A pulse or pattern breaks a stimulation limit and was refused before the run."""
 

@@ -139,7 +139,7 @@ def load(folder: Path) -> Experiment:
         Protocol.model_validate(plan["protocol"]),
         plan,
         key,
-        [_run(folder, key, row) for row in jsonl.rows(folder / RUNS)],
+        sorted((_run(folder, key, row) for row in jsonl.rows(folder / RUNS)), key=lambda run: run.code),
         [],
     )
     experiment.deviations.extend(_deviations(experiment, Path(manifest["protocol_file"])))

@@ -6,21 +6,20 @@ and when. A line in ``runs.jsonl`` is what makes it finished: who starts again p
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop.core import jsonl
-from wetloop.core.errors import WetloopError
+from wetloop.core.errors import WetloopError, WorkerError
+from wetloop.experiments.crew import Crew, Workers, at_work, gathered
 from wetloop.experiments.folder import COMPLETED, RUNS, load, locked, note_differences, note_failure, register
 from wetloop.experiments.plan import config_of, config_sha256, made_from, versions
+
+__all__ = ["Job", "Played", "Workers", "perform", "run_experiment"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from wetloop.experiments.protocol import Metric
 
 INTERRUPTED = ("interrupted", "stopped")
+PATIENCE_S = 2.0
+"""How long runs may go on after Ctrl-C, so that those that are nearly done are kept, s."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,6 @@ class Played(NamedTuple):
     message: str = ""
 
 
-class Workers(NamedTuple):
-    """Who plays: processes of this computer, or a Dask scheduler by its address."""
-
-    jobs: int = 1
-    dask: str | None = None
-
-
-class Crew(NamedTuple):
-    """An executor, and how many runs it plays at a time."""
-
-    executor: Executor
-    size: int
-
-
 def run_experiment(
     protocol_file: Path, folder: Path, workers: Workers, on_run: Callable[[Played], None] | None = None
 ) -> Experiment:
@@ -75,6 +62,8 @@ def run_experiment(
     ------
     KeyboardInterrupt
         After Ctrl-C; finished runs are kept, the others are played by the next start.
+    WorkerError
+        Where a worker died, with the same consequence.
     """
     planned = made_from(protocol_file)
     with locked(folder):
@@ -116,7 +105,7 @@ def _play(experiment: Experiment, jobs: Sequence[Job], workers: Workers, on_run:
             finished(job.run.code, outcome)
             _stop_if_interrupted(outcome)
     elif jobs:
-        with _crew(workers) as crew:
+        with gathered(workers) as crew:
             _collect(crew, iter(jobs), finished)
 
 
@@ -129,46 +118,30 @@ def _collect(crew: Crew, jobs: Iterator[Job], finished: Callable[[str, dict[str,
     try:
         while playing:
             for future in wait(playing, return_when=FIRST_COMPLETED).done:
-                outcome = future.result()
+                outcome = _result(future, crew.died)
                 finished(playing.pop(future).run.code, outcome)
                 _stop_if_interrupted(outcome)
                 playing |= {crew.executor.submit(perform, job): job for job in islice(jobs, 1)}
     except BaseException:
-        for future, job in playing.items():
-            if future.exception() is None:
-                finished(job.run.code, future.result())
+        for future in wait(playing, PATIENCE_S).done:
+            if not future.cancelled() and future.exception() is None:
+                finished(playing[future].run.code, future.result())
         raise
+
+
+def _result(future: Future[dict[str, Any]], died: tuple[type[BaseException], ...]) -> dict[str, Any]:
+    try:
+        return future.result()
+    except died as error:
+        raise WorkerError(
+            f"a worker of the experiment died ({type(error).__name__}: {error}): killed, or out of memory. "
+            "Finished runs are kept; start the experiment again to go on, with fewer --jobs if memory was short"
+        ) from error
 
 
 def _stop_if_interrupted(outcome: dict[str, Any]) -> None:
     if outcome.get("ended") in INTERRUPTED:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def _crew(workers: Workers) -> Iterator[Crew]:
-    if workers.dask is not None:
-        from wetloop.core.extras import from_extra
-
-        with from_extra("distributed", "dask").Client(workers.dask) as client:
-            yield Crew(client.get_executor(pure=False), len(client.ncores()))
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers.jobs, mp_context=spawn, initializer=_begin_work) as executor:
-        yield Crew(executor, workers.jobs)
-
-
-def _begin_work() -> None:
-    """Leave Ctrl-C to the session that is played, and end when the one who gives the work has died."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def perform(job: Job) -> dict[str, Any]:
@@ -191,8 +164,7 @@ def _performed(job: Job) -> dict[str, Any]:
     config, run = from_json(job.config_json), job.run
     file = Path(config.recording.folder) / f"{run.code}.nwb"
     _set_aside(file)
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    with stop_on_signal() if in_main_thread else nullcontext() as stop:
+    with nullcontext() if at_work() else stop_on_signal() as stop:
         summary = run_session(config, accelerated=True, stop=stop)
     told = asdict(run) | {"file": f"{file.parent.name}/{file.name}", "ended": summary.ended, "versions": versions()}
     told["config_sha256"] = config_sha256(config)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import KIND_COLOURS, Panel, new_figure
 from wetloop.kernels.records import DELIVERED, KINDS
+from wetloop.recording.dose import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from wetloop.analysis.report.material import Material
 
 MOST_LABELLED = 24
+LEDGER = (("subject", "culture_id"), ("care", "ledger"))
+"""Where a session's configuration names the culture and the folder of its ledger."""
+LIFETIME = (
+    "lifetime_sessions", "lifetime_hours", "lifetime_pulses", "lifetime_largest_charge_nc",
+    "lifetime_sessions_unaccounted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class DoseNumbers(Numbers):
     """Delivered dose; a row of ``electrodes`` per stimulated electrode and kind, a row of ``fates`` per kind and fate.
 
     Charge is that of the larger phase, summed over the pulses: an upper bound where pulses are voltage-controlled.
+    What begins with ``lifetime`` is the culture's, by its ledger as it stands now: a row per contact; None without one.
     """
 
     electrodes_stimulated: int
@@ -34,6 +43,12 @@ class DoseNumbers(Numbers):
     limit_charge_nc_per_session: float
     electrodes: Columns
     fates: Columns
+    lifetime_sessions: int | None
+    lifetime_hours: float | None
+    lifetime_pulses: int | None
+    lifetime_largest_charge_nc: float | None
+    lifetime_sessions_unaccounted: int | None
+    lifetime: Columns
 
 
 def measure(session: Material) -> DoseNumbers:
@@ -62,7 +77,23 @@ def measure(session: Material) -> DoseNumbers:
             "charge_nc": charge[channel, kind],
         },
         fates=_fates(session),
+        **_lifetime(session),
     )
+
+
+def _lifetime(session: Material) -> dict[str, Any]:
+    """Return what the culture was given over its life, where the session names its ledger and that is here."""
+    culture_id, ledger = (session.config.get(part, {}).get(name) for part, name in LEDGER)
+    book = Ledger(Path(ledger).expanduser(), culture_id) if ledger and culture_id else None
+    if book is None or not book.path.is_file():
+        told: list[Any] = [None] * 5
+        charge: dict[str, float] = {}
+    else:
+        dose = book.dose()
+        told = [dose.sessions, dose.hours, dose.pulses, dose.most_charge_nc, len(dose.unaccounted)]
+        charge = dose.charge_nc
+    columns = {"contact": np.array(list(charge), str), "charge_nc": np.array(list(charge.values()), float)}
+    return {**dict(zip(LIFETIME, told, strict=True)), "lifetime": columns}
 
 
 def _fates(session: Material) -> Columns:
@@ -96,6 +127,18 @@ def draw(numbers: DoseNumbers) -> Figure:
     return figure
 
 
+def _life_told(numbers: DoseNumbers) -> str:
+    if numbers.lifetime_sessions is None:
+        return "No ledger of the culture's life is here."
+    missing = numbers.lifetime_sessions_unaccounted
+    unknown = f"; of {missing} more, which never ended, it is not known" if missing else ""
+    return (
+        f"Over its life, by its ledger, the culture had {worded(numbers.lifetime_pulses)} pulses in "
+        f"{worded(numbers.lifetime_hours)} hours of {numbers.lifetime_sessions} sessions, at most "
+        f"{worded(numbers.lifetime_largest_charge_nc)} nC through one electrode{unknown}."
+    )
+
+
 def panel(session: Material) -> Panel:
     """Return the figure of the dose."""
     numbers = measure(session)
@@ -107,7 +150,7 @@ def panel(session: Material) -> Panel:
         "Pulses delivered to each stimulated electrode, and their charge (larger phase, summed): "
         f"{worded(numbers.charge_nc)} nC in all, at most {worded(numbers.largest_charge_nc)} nC on one "
         f"electrode{allowed}. {numbers.pulses_asked_for - numbers.pulses_delivered} of "
-        f"{worded(numbers.pulses_asked_for)} pulses asked for were not delivered.",
+        f"{worded(numbers.pulses_asked_for)} pulses asked for were not delivered. {_life_told(numbers)}",
         numbers,
         lambda: draw(numbers),
         "" if numbers.pulses_delivered else "No pulse was delivered.",
