@@ -1,6 +1,8 @@
 """The tools of the field open a session that was really played, with the values that Wetloop reads itself."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -240,6 +242,7 @@ WITHOUT = {
     "n_spikes", "n_pulses", "hits", "jumps", "spikes_crc", "events",  # counts and bits
     "electrode", "electrodes", "channel_index", "electrodes_index", "spike_times_index", "obs_intervals_index",  # rows
     "kind", "fate", "priority", "excluded", "answer", "action", "update", "timing", "value",  # codes
+    "limit",  # of an alarm, whose row has the unit
     "playing", "terminated", "truncated",  # flags
     "channel_conversion", "dimension",  # NWB fixes what these are: factors beside ``conversion``, pixels
 }  # fmt: skip
@@ -276,3 +279,24 @@ def test_a_quantity_without_a_unit_would_be_found(small, tmp_path):
         plain["units/spike_times"].attrs["description"] = "Spikes."
         plain["processing/behavior/decisions/lateness_us"].attrs["description"] = "How late the decision was."
     assert without_unit(path) == ["processing/behavior/decisions/lateness_us", "units/spike_times"]
+
+
+WHILE_OTHERS_READ = """
+import sys
+from pathlib import Path
+import pynwb, wetloop
+from wetloop.recording.spikes_only import write_spikes_only
+held = pynwb.NWBHDF5IO(sys.argv[1], "r")
+nwb = held.read()
+with wetloop.open(sys.argv[1]) as opened:
+    opened.to_neo()
+    write_spikes_only(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_copy_is_made_while_the_same_process_reads_the_file(played, tmp_path):
+    out = tmp_path / "copy.nwb"
+    command = [sys.executable, "-c", WHILE_OTHERS_READ, str(played), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert verify(out).differences == []

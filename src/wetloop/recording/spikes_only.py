@@ -41,7 +41,9 @@ def write_spikes_only(
     with Recording(path):
         require_free([out], replace=replace)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with whole(out) as part, h5py.File(path, "r") as source:
+    # Another driver than that of everybody else: HDF5 2.0 writes past its buffer where it copies a dataset that the
+    # process also has open and has read, whose chunks it then takes from the cache that both would share.
+    with whole(out) as part, h5py.File(path, "r", driver="stdio") as source:
         with h5py.File(part, "w") as copy:
             _copy(path, source, copy, on_progress or (lambda _share: None))
         return part.stat().st_size

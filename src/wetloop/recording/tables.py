@@ -126,6 +126,12 @@ class Tables:
             extend(self._file[f"{schema.GAME_FRAMES}/data"], rows["frame"])
             extend(self._file[f"{schema.GAME_FRAMES}/timestamps"], rows["sample_index"] / self._sampling_frequency)
 
+    def leave_out_empty(self) -> None:
+        """Take tables out of the file that most sessions have nothing for."""
+        if not self._tables[schema.ALARMS].n_rows:
+            del self._tables[schema.ALARMS]
+            del self._file[schema.ALARMS.path]
+
     def _start(self, series: str, sample: int) -> None:
         if series not in self._started and series in self._file:
             self._file[f"{series}/starting_time"][()] = sample / self._sampling_frequency

@@ -210,6 +210,7 @@ class Writer:
         self._write()
         with self._writing():
             self._finish_raw()
+            self._tables.leave_out_empty()
             derive.write_derived(self._file, self._header, self._coverage.spans)
             self._file[f"{schema.SCRATCH}/summary"][()] = text
             self._commit()
