@@ -7,11 +7,13 @@ pylsl; never with a stimulator.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from wetloop.core.clock import wait_until
 from wetloop.core.errors import RigError
 from wetloop.core.extras import from_extra
 from wetloop.core.limits import BoundLimits, StimLimits
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from wetloop.core.types import RigInfo
 
 BUFFER_S = 1
+SETTLED_S = 0.5
+"""A stream lives so long after a listener came, s: liblsl crashes where it ends while one is being connected."""
 SPARE_MS = 3.0
 
 
@@ -67,6 +71,7 @@ class LslMarkers:
     def __init__(self, config: LslMarkersConfig) -> None:
         self._config = config
         self._outlet: Any = None
+        self._heard_s = 0.0
 
     def prepare(self, table: PatternTable) -> None:
         pylsl = from_extra("pylsl", "lsl")
@@ -82,6 +87,7 @@ class LslMarkers:
                 f"nobody listens to the LSL stream {name!r} after {self._config.patience_s:g} s: start the device, or "
                 "correct stimulator.markers"
             )
+        self._heard_s = time.monotonic()
 
     def trigger(self, pattern: int, at_sample: int) -> None:
         _ = at_sample
@@ -99,6 +105,7 @@ class LslMarkers:
     def close(self) -> None:
         if self._outlet is not None:
             self._push_silence()
+            wait_until(lambda: time.monotonic() - self._heard_s > SETTLED_S, SETTLED_S)
             self._outlet = None
 
     def _push_silence(self) -> None:
