@@ -56,7 +56,8 @@ def uninterrupted(protocol, tmp_path_factory):
 
 @pytest.fixture
 def started():
-    """Start Python in a process group of its own; the whole group ends with the test."""
+    """Start Python in a process group of its own, which hears Ctrl-C; the whole group ends with the test."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     processes = []
 
     def start(*arguments, **options):
