@@ -15,6 +15,7 @@ from wetloop.recording.reader import Recording
 from wetloop.session import run_session
 
 EmulatedRig = runpy.run_path(str(Path(__file__).with_name("emulated_rig.py")))["EmulatedRig"]
+LiveSession = runpy.run_path(str(Path(__file__).with_name("live_process.py")))["LiveSession"]
 
 
 @pytest.fixture
@@ -44,6 +45,20 @@ def rows():
             }  # fmt: skip
 
     return read
+
+
+@pytest.fixture
+def played_live(tmp_path):
+    """Start real-time sessions in processes of their own, with these settings; what is left ends with the test."""
+    sessions = []
+
+    def start(*settings):
+        sessions.append(LiveSession(tmp_path, *settings))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        session.clean_up()
 
 
 @pytest.fixture

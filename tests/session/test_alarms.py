@@ -1,11 +1,12 @@
 """Alarms of a real session: in its file, on the page and the terminal, in telemetry, and in what a dead one leaves."""
 
-import importlib.util
 import io
 import json
 import os
+import runpy
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -26,27 +27,15 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.recording.survey import Frame, scan
 
-
-def helper(name, where):
-    spec = importlib.util.spec_from_file_location(name, where)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-HERE = Path(__file__).parent
-live_process = helper("live_process", HERE / "live_process.py")
-view_process = helper("view_process", HERE.parent / "view_process.py")
+view_process = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "view_process.py")))
 STORM = ("watch.storm.above_hz=1", "watch.storm.after_s=1", "watch.storm.policy=pause")
 SECONDS = 120
 
 
 @pytest.fixture
-def stormy(tmp_path):
+def stormy(played_live):
     """Play in real time, paused for what the watchdog takes for a storm."""
-    session = live_process.LiveSession(tmp_path, *STORM)
-    yield session
-    session.clean_up()
+    return played_live(*STORM)
 
 
 def name_of(session):

@@ -1,8 +1,9 @@
 """A viewer in a process of its own, on a session that runs and on a recording."""
 
 import http.client
-import importlib.util
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
@@ -15,26 +16,14 @@ from wetloop.live.arena_feed import attach
 from wetloop.recording.notice import NOTICE, read_notice
 from wetloop.recording.reader import Recording
 
-
-def helper(name, where):
-    spec = importlib.util.spec_from_file_location(name, where)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-HERE = Path(__file__).parent
-live_process = helper("live_process", HERE / "live_process.py")
-view_process = helper("view_process", HERE.parent / "view_process.py")
+view_process = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "view_process.py")))
 STEP = 1e-4
 EACH_BYTES = 4_000_000
 
 
 @pytest.fixture
-def live(tmp_path):
-    session = live_process.LiveSession(tmp_path)
-    yield session
-    session.clean_up()
+def live(played_live):
+    return played_live()
 
 
 def name_of(live):

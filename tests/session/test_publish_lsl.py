@@ -1,10 +1,8 @@
 """``wetloop publish-lsl`` on a session in real time: its streams, read as any LSL program would, are the recording."""
 
-import importlib.util
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -16,18 +14,13 @@ from wetloop.live.arena_feed import running
 from wetloop.live.lsl_outlets import STREAMS
 from wetloop.recording.reader import Recording
 
-_spec = importlib.util.spec_from_file_location("live_process", Path(__file__).with_name("live_process.py"))
-live_process = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(live_process)
 ENOUGH = {"spikes": 200, "pulses": 20, "decisions": 300}
 SECONDS = 120
 
 
 @pytest.fixture
-def live(tmp_path):
-    session = live_process.LiveSession(tmp_path)
-    yield session
-    session.clean_up()
+def live(played_live):
+    return played_live()
 
 
 @pytest.fixture

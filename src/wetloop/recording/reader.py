@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from wetloop.core.types import Records, RigInfo
 
 TABLES = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
-SOMETIMES = (schema.FRAMES, schema.RIG_CLOCK, schema.ALARMS)
+SOMETIMES = (schema.FRAMES, *schema.SOMETIMES)
 """Tables that a recording may lack."""
 BESIDE = {
     schema.DECISIONS: (f"{schema.ACTION}/data", f"{schema.OBSERVATION}/data"),

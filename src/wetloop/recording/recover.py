@@ -21,6 +21,7 @@ from wetloop.recording.header import header_from_documents
 from wetloop.recording.journal import ROWS, SAMPLES, journal_path, rows_in, samples_in
 from wetloop.recording.salvage import examine
 from wetloop.recording.survey import survey
+from wetloop.recording.tables import fitted
 from wetloop.recording.writer import Writer
 
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ class _Rebuilt:
                 self.n_samples += len(samples)
 
     def _rows(self, path: str, rows: Records) -> None:
-        self._writer.put(self._tables[path], rows)
+        table = self._tables[path]
+        self._writer.append_to(table, fitted(rows, self._writer.dtype(table)))
         if path == schema.BLOCKS.path:
             self._note_blocks(rows)
         self.n_rows[path] += len(rows)

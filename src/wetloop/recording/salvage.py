@@ -17,8 +17,6 @@ import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
-from wetloop.core.rig_clock import ESTIMATE
-from wetloop.engine.alarm_rows import ALARM
 from wetloop.recording import schema
 from wetloop.recording.journal import How, Journal, Opening
 from wetloop.recording.reader import Recording
@@ -150,8 +148,7 @@ class _Salvage:
         types = schema.RECORDS | {schema.DECISIONS: schema.decision_dtype(head["n_actions"], head["n_observations"])}
         if schema.FRAMES.path in file:
             types |= {schema.FRAMES: schema.frame_dtype(tuple(head["frame_shape"]))}
-        sometimes = {schema.RIG_CLOCK: ESTIMATE, schema.ALARMS: ALARM}
-        types |= {table: dtype for table, dtype in sometimes.items() if table.path in file}
+        types |= {table: dtype for table, dtype in schema.SOMETIMES.items() if table.path in file}
         self._types, self._summary = types, texts["summary"]
         how = How(raw_samples=schema.RAW in file, compression="none")
         self._opening = Opening(texts, [(table.path, dtype) for table, dtype in types.items()], *how)

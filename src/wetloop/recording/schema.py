@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from wetloop.core.rig_clock import ESTIMATE
 from wetloop.core.types import Answer, Priority, Timing, Update
+from wetloop.engine.alarm_rows import ALARM
 from wetloop.kernels.records import BLOCK, COMMAND, EXCLUSIONS, FATES, KINDS, PULSE, SPIKE, STATES
 
 FORMAT_VERSION = 2
@@ -276,3 +278,5 @@ ALARMS = Table(
 
 RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}
 """Record type of each table that every recording has; those of decisions and pictures depend on the session."""
+SOMETIMES = {RIG_CLOCK: ESTIMATE, ALARMS: ALARM}
+"""Record type of each table that a recording may lack, beside pictures."""

@@ -45,6 +45,14 @@ def read_rows(read: Callable[[str], npt.NDArray[Any]], table: Table, dtype: np.d
     return rows
 
 
+def fitted(rows: Records, dtype: np.dtype[np.void]) -> Records:
+    """Return rows of another recording as this type; fields that they lack are 0."""
+    taken = np.zeros(len(rows), dtype)
+    for name in set(dtype.names or ()) & set(rows.dtype.names or ()):
+        taken[name] = rows[name]
+    return taken
+
+
 def _stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return values as HDF5 takes them: texts of any length for those of a record."""
     return values.astype(object) if values.dtype.kind == "S" else values

@@ -18,8 +18,6 @@ import h5py
 import numpy as np
 
 from wetloop.core.errors import RecordingError
-from wetloop.core.rig_clock import ESTIMATE
-from wetloop.engine.alarm_rows import ALARM
 from wetloop.recording import derive, schema
 from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
 from wetloop.recording.raw import FILTERS, RawSamples
@@ -61,12 +59,8 @@ class Writer:
         self._path = Path(path)
         self._header = header
         self._failure = ""
-        self._dtypes = schema.RECORDS | {
-            schema.DECISIONS: header.decision_dtype,
-            schema.FRAMES: header.frame_dtype,
-            schema.RIG_CLOCK: ESTIMATE,
-            schema.ALARMS: ALARM,
-        }
+        own = {schema.DECISIONS: header.decision_dtype, schema.FRAMES: header.frame_dtype}
+        self._dtypes = schema.RECORDS | own | schema.SOMETIMES
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
         self._buffered_bytes = 0
         self._coverage = derive.Coverage()
@@ -155,21 +149,17 @@ class Writer:
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
-    def put(self, table: Table, rows: Records) -> None:
-        """Take in copies of rows of one table, read from another recording; fields that they lack are 0."""
-        self._refuse_unless_open()
-        fitted = np.zeros(len(rows), self._dtypes[table])
-        for name in set(fitted.dtype.names or ()) & set(rows.dtype.names or ()):
-            fitted[name] = rows[name]
-        self._take(table, fitted)
-        if self._buffered_bytes > MOST_BUFFERED_BYTES:
-            self.flush()
-
     def append_to(self, table: Table, rows: Records) -> None:
-        """Take in copies of rows of a table that ``append`` does not name."""
+        """Take in copies of rows of any table."""
         self._refuse_unless_open()
         if len(rows):
             self._take(table, rows)
+        if self._buffered_bytes > MOST_BUFFERED_BYTES:
+            self.flush()
+
+    def dtype(self, table: Table) -> np.dtype[np.void]:
+        """Return the type of a table's rows."""
+        return self._dtypes[table]
 
     def flush(self) -> None:
         """Bring everything taken in so far to the disk; stop raw samples, then the recording, before it is full.

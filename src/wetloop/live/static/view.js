@@ -48,6 +48,7 @@ function begin(message) {
   [facts, session, episodes, figures, told, step] = [message, message.session, [], {}, 0, -1];
   parts.forEach((part) => part.begin(facts));
   forgetAlarms();
+  state("loading");
   $("title").textContent = document.title = facts.title;
   $("file").textContent = facts.file;
   $("duration").textContent = ` / ${clock(facts.duration_s)}`;
