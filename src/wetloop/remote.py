@@ -21,6 +21,7 @@ from wetloop.core.errors import ConfigError
 from wetloop.net.addresses import require_safe
 from wetloop.net.keys import admit, key_pair, public_key
 from wetloop.net.messages import LARGEST_BYTES
+from wetloop.net.waiting import received
 from wetloop.tasks.served import TaskFacts, TaskPlayer
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def serve_task(
         if on_ready is not None:
             on_ready(socket.get_string(zmq.LAST_ENDPOINT))
         while True:
-            connection, *frames = socket.recv_multipart()
+            connection, *frames = received(socket)
             for answer in player.answers(connection, frames):
                 socket.send_multipart([connection, *answer])
             player.raise_failure()

@@ -1,1 +1,1 @@
-"""What everything that talks over sockets shares: addresses, keys, and the messages of programs that are tasks."""
+"""What everything that talks over sockets shares: addresses, keys, waiting, and the messages of remote tasks."""

@@ -12,6 +12,7 @@ import zmq
 
 from wetloop.core.errors import ServerError
 from wetloop.net.keys import key_pair, public_key
+from wetloop.net.waiting import received
 from wetloop.server.protocol import VERSION
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class Client:
             for topic in topics or ("",):
                 socket.subscribe(topic)
             while True:
-                topic_bytes, content = socket.recv_multipart()
+                topic_bytes, content = received(socket)
                 yield topic_bytes.decode(), json.loads(content)
         finally:
             socket.close(linger=0)
