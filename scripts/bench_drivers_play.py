@@ -22,6 +22,7 @@ RIGS = {
     "intan-rhx": ("pong_intan.yaml", (), ()),
     "open-ephys": ("pong_open_ephys.yaml", (), ()),
     "maxlab": ("pong_maxlab.yaml", (), ()),
+    "cl1": ("pong_cl1.yaml", (), ()),
     "lsl": ("pong_lsl.yaml", (), ()),
     "pulsepal": ("pong.yaml", (f"outputs={FOUR}",), (*BESIDE, "layout.sensory_electrodes=4")),
     "stimjim": ("pong.yaml", (f"outputs={TWO}",), (*BESIDE, "layout.sensory_electrodes=2", *AMPERES)),

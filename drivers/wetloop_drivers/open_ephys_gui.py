@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -14,6 +15,8 @@ IDLE, ACQUIRE = "IDLE", "ACQUIRE"
 HTTP_PORT, DATA_PORT, FALCON_PORT = 37497, 5556, 3335
 EVENTS_PORT = 5558
 """Not the plug-in's own default, 5556, which is the ZMQ Interface's as well."""
+FRESH_S = 2.0
+"""A connection opened ahead is used for so long, s: well before the GUI's server drops one that says nothing (5 s)."""
 
 
 class GuiConfig(BaseModel):
@@ -36,6 +39,8 @@ class Gui:
 
     def __init__(self, config: GuiConfig) -> None:
         self._config, self._started = config, False
+        self._ahead: HTTPConnection | None = None
+        self._ahead_until_s = 0.0
 
     def require_acquisition(self) -> None:
         """Start acquisition, or refuse a GUI that is idle."""
@@ -66,8 +71,19 @@ class Gui:
         """Send a message to every processor of the signal chain."""
         self._request("PUT", "/api/message", {"text": text})
 
+    def connect_ahead(self) -> None:
+        """Open the connection of the next request, which then leaves at once; it leaves later where this fails."""
+        self._drop_ahead()
+        connection = self._new_connection()
+        try:
+            connection.connect()
+        except OSError:
+            return
+        self._ahead, self._ahead_until_s = connection, time.monotonic() + FRESH_S
+
     def close(self) -> None:
         """Stop the acquisition that was started here; a GUI that is gone has stopped itself."""
+        self._drop_ahead()
         if not self._started:
             return
         self._started = False
@@ -82,7 +98,7 @@ class Gui:
 
     def _request(self, method: str, path: str, content: dict[str, str] | None = None) -> Any:
         body = None if content is None else json.dumps(content).encode()
-        connection = HTTPConnection(self._config.host, self._config.http_port, timeout=self._config.timeout_s)
+        connection = self._connection()
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
@@ -100,3 +116,19 @@ class Gui:
             return json.loads(answer)
         except (ValueError, RecursionError):
             return None
+
+    def _connection(self) -> HTTPConnection:
+        """Return the connection opened ahead while it is fresh, else one that connects with its request."""
+        if self._ahead is None or time.monotonic() > self._ahead_until_s:
+            self._drop_ahead()
+            return self._new_connection()
+        connection, self._ahead = self._ahead, None
+        return connection
+
+    def _new_connection(self) -> HTTPConnection:
+        return HTTPConnection(self._config.host, self._config.http_port, timeout=self._config.timeout_s)
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None

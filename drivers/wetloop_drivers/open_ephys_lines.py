@@ -33,12 +33,14 @@ class BoardLines:
     def __init__(self, gui: Gui, ttl_ms: int) -> None:
         self._gui, self._ttl_ms = gui, ttl_ms
         self._up_until_s: dict[int, float] = {}
+        gui.connect_ahead()
 
     def pulse(self, line: int) -> None:
         if time.monotonic() < self._up_until_s.get(line, 0.0):
             raise LatePulseError(f"TTL line {line} has not fallen yet")
         self._gui.broadcast(trigger_text(line, self._ttl_ms))
         self._up_until_s[line] = time.monotonic() + self._ttl_ms / 1000
+        self._gui.connect_ahead()
 
     def close(self) -> None:
         """Do nothing: the board lowers its lines."""

@@ -18,9 +18,10 @@ from wetloop.core.types import Signal
 from wetloop_drivers.emulators.open_ephys_gui import Answering, Chain, HttpServer, network_events
 from wetloop_drivers.open_ephys import OpenEphysConfig
 from wetloop_drivers.open_ephys_falcon import FalconMessage, pack_falcon
+from wetloop_drivers.open_ephys_gui import Gui, GuiConfig
 from wetloop_drivers.open_ephys_stream import ChannelBlocks, FalconBlocks, SpikeBlocks, pieces
 from wetloop_drivers.open_ephys_ttl import TtlConfig
-from wetloop_drivers.open_ephys_wire import DataMessage, SpikeMessage, pack_data, pack_spike
+from wetloop_drivers.open_ephys_wire import DataMessage, SpikeMessage, pack_data, pack_spike, trigger_text
 
 N_CHANNELS, N = 3, 20
 SMALL = {"array": {"columns": N_CHANNELS, "rows": 1}, "gain_uv": 1.0}
@@ -292,6 +293,19 @@ def test_a_line_fires_once_and_not_again_before_it_has_fallen(gui, through):
     stimulator.close()
     assert gui.fired == [2, 1]
     assert gui.chain.mode == "IDLE"
+
+
+@pytest.mark.parametrize("fresh_s", [60.0, -1.0])
+def test_every_message_arrives_once_with_a_connection_opened_ahead_or_gone_stale(gui, monkeypatch, fresh_s):
+    monkeypatch.setattr("wetloop_drivers.open_ephys_gui.FRESH_S", fresh_s)
+    gui.chain.set_mode("ACQUIRE")
+    remote = Gui(GuiConfig(**gui.settings["gui"]))
+    remote.connect_ahead()
+    for line in (1, 2, 3):
+        remote.broadcast(trigger_text(line, 10))
+        remote.connect_ahead()
+    remote.close()
+    assert gui.fired == [1, 2, 3]
 
 
 def test_an_event_line_falls_by_itself(gui):
