@@ -1,10 +1,10 @@
 """Figures of experiments: ``python scripts/bench_experiment.py {scale|dask|false-positives} [--help]``.
 
-``scale`` plays the seven arms of ``configs/papers/dishbrain.yaml`` with one worker and with two, compares every result
-bit by bit, and tells what 7 x 40 sessions of 20 minutes take: measured with ``--cultures 40 --minutes 20``, else
-extrapolated from the time per session. ``dask`` does the same on a scheduler with two workers on loopback.
-``false-positives`` plays a pool of sessions in which nothing can learn, and then asks the statistics about many
-experiments made of it: cultures drawn at random, arms' labels shuffled within each.
+``scale`` plays the seven arms of ``configs/papers/dishbrain.yaml`` with one worker and with two (``--workers``),
+compares every result bit by bit, and tells what 7 x 40 sessions of 20 minutes take: measured with ``--cultures 40
+--minutes 20``, else extrapolated from the time per session. ``dask`` does the same on a scheduler with two workers on
+loopback. ``false-positives`` plays a pool of sessions in which nothing can learn, and then asks the statistics about
+many experiments made of it: cultures drawn at random, arms' labels shuffled within each.
 """
 
 from __future__ import annotations
@@ -71,9 +71,12 @@ def timed(path: Path, folder: Path, workers: Workers) -> dict[str, Any]:
 
 def scale(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     path = protocol(folder / "p.yaml", arguments.minutes, arms=ARMS, cultures={"seeds": arguments.cultures})
-    one, two = (timed(path, folder / f"jobs-{n}", Workers(n)) for n in (1, 2))
-    same = results(folder / "jobs-1") == results(folder / "jobs-2")
-    return {"one worker": one, "two workers": two, "speed-up": round(one["play_s"] / two["play_s"], 2), "same": same}
+    found: dict[str, Any] = {f"workers: {n}": timed(path, folder / f"jobs-{n}", Workers(n)) for n in arguments.workers}
+    if len(found) == 1:
+        return found
+    first, last = (found[f"workers: {n}"]["play_s"] for n in (arguments.workers[0], arguments.workers[-1]))
+    kept = [results(folder / f"jobs-{n}") for n in arguments.workers]
+    return found | {"speed-up": round(first / last, 2), "same": all(each == kept[0] for each in kept)}
 
 
 def dask(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -147,6 +150,7 @@ def main() -> None:
     parser.add_argument("what", choices=("scale", "dask", "false-positives"))
     parser.add_argument("--minutes", type=float, default=4.0, help="length of a session, min of the rig's clock")
     parser.add_argument("--cultures", type=int, help="of an experiment; default 1, of false-positives 12")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of scale: each is played in turn")
     parser.add_argument("--pool", type=int, default=24, help="cultures among which false-positives draws")
     parser.add_argument("--experiments", type=int, default=200)
     parser.add_argument("--resamples", type=int, default=999)
