@@ -66,15 +66,20 @@ def played(kind, minutes):
             config = configured(kind, emulator.settings, folder, minutes)
             summary = run_session(config, accelerated=False)
             with Recording(Path(summary.file)) as recording:
-                decisions = recording.decisions()
+                decisions, told = recording.decisions(), recording.stim_report()
     finally:
         emulator.close()
     facts, accepted = summary.real_time, summary.real_time["triggers_accepted_by_rig"]
     ages_us = decisions["spike_age_us"][decisions["spike_age_us"] >= 0]
     late = int((decisions["lateness_us"] > 1000 * config.decision_ms).sum())
     asked = facts["pulses_forwarded"]
+    seen = (
+        f"; it tells of {told.seen} of {told.taken} on electrodes, {told.delay_ms_median:.2f} ms late"
+        if told.seen
+        else ""
+    )
     return (
         f"{summary.ended}, {summary.lost_samples} samples lost; {summary.decisions} decisions, {late} late by more "
-        f"than a period, {summary.late_decisions} late; {accepted} of {asked} triggers accepted; "
+        f"than a period, {summary.late_decisions} late; {accepted} of {asked} triggers accepted{seen}; "
         f"newest spike {np.percentile(ages_us, 50) / 1000:.1f} ms old (p99 {np.percentile(ages_us, 99) / 1000:.1f})"
     ), summary.ended == "completed" and summary.lost_samples == 0

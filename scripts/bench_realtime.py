@@ -69,7 +69,7 @@ class Deliveries(threading.Thread):
 
     def __init__(self, shared: Shared) -> None:
         super().__init__(daemon=True)
-        self._ring, self._halt, self.rows = shared.deliveries, threading.Event(), []
+        self._ring, self._halt, self.rows = shared.triggers, threading.Event(), []
 
     def run(self) -> None:
         cursor, out = 0, np.zeros(1024, DELIVERY)

@@ -2,7 +2,7 @@
 
 One connection, held by one process, records and stimulates. Frames and spikes are read by their timestamp, so that what
 waited is not lost; a pattern is a stim plan that is run at a timestamp ahead. A plan whose time has passed would be run
-at once: what comes so late is refused here. The device tells of every pulse that it delivers: ``stim_report``.
+at once: what comes so late is refused here. The device tells of every pulse that it delivers.
 
 Wetloop runs in the Python that has ``cl`` (3.12 or newer): on a CL1 it is there, elsewhere ``pip install cl-sdk``
 brings the simulator. Tested against the simulator of cl-sdk 1.0.0 and a stand-in for the API; not yet hardware-tested.
@@ -24,6 +24,7 @@ from wetloop.core.errors import LatePulseError, RigError
 from wetloop.core.layout import probe_at
 from wetloop.core.limits import StimLimits
 from wetloop.core.plugin import SourceConfig
+from wetloop.core.rig_pulses import seen_rows
 from wetloop.core.types import Block, RigInfo, Signal
 from wetloop.kernels.records import SPIKE
 from wetloop_drivers.cl1_wire import (
@@ -37,7 +38,6 @@ from wetloop_drivers.cl1_wire import (
     pulse_faults,
     spike_records,
 )
-from wetloop_drivers.stim_report import StimAccount
 from wetloop_drivers.vendor_package import import_package, told
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from wetloop.core.guard import PatternTable
-    from wetloop_drivers.stim_report import StimReport
+    from wetloop.core.types import Records
 
 LOOK_S = 0.1
 HISTORY_S = 4.0
@@ -146,7 +146,7 @@ class Cl1Rig:
         self._cl: Any = None
         self._neurons: Any = None
         self._plans: tuple[Any, ...] = ()
-        self._account = StimAccount((), (), rate)
+        self._seen: list[tuple[int, int]] = []
         self._next: int | None = None
         self._heard_s = 0.0
         self._is_silent = False
@@ -164,8 +164,6 @@ class Cl1Rig:
         with self._calling("preparing stim plans") as neurons:
             neurons.interrupt(self._every_channel())
             self._plans = tuple(self._plan(neurons, *design(p.pulse), channels=p.channels) for _, p in table)
-        driven = [tuple(self._config.channels[c] for c in pattern.channels) for _, pattern in table]
-        self._account = StimAccount(self._config.channels, driven, self.info.sampling_frequency)
 
     def read(self) -> Block:
         if self._next is None:
@@ -186,7 +184,6 @@ class Cl1Rig:
                 self._plans[pattern].run(at_timestamp=run_at)
             except self._cl.RunTimestampOrderError as error:
                 raise LatePulseError(f"sample {at_sample} lies before a pulse that is planned already") from error
-            self._account.note(pattern, at_sample)
 
     def silence(self) -> None:
         """Interrupt every channel: what runs ends, what is planned is forgotten."""
@@ -195,9 +192,10 @@ class Cl1Rig:
             with self._calling("interrupting stimulation") as neurons:
                 neurons.interrupt(self._every_channel())
 
-    def stim_report(self) -> StimReport:
-        """Return what the device told of delivered pulses, against what was asked for."""
-        return self._account.report()
+    def take_seen(self) -> Records:
+        """Return the pulses that the device told of since the last call."""
+        seen, self._seen = self._seen, []
+        return seen_rows([at for at, _ in seen], [self._indices[channel] for _, channel in seen])
 
     def ping(self) -> None:
         """Read the newest frame."""
@@ -264,8 +262,7 @@ class Cl1Rig:
                 samples = np.ascontiguousarray(neurons.read(info.packet_samples, start)[:, self._columns])
             else:
                 spikes = spike_records(found.spikes, self._indices, start, stop)
-            for stim in found.stims:
-                self._account.see(stim.channel, stim.timestamp)
+            self._seen += [(stim.timestamp, stim.channel) for stim in found.stims]
         self._next, self._heard_s = stop, time.monotonic()
         return Block(start, info.packet_samples, samples, spikes, lost)
 

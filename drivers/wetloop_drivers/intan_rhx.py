@@ -15,7 +15,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from wetloop.core.errors import LatePulseError, RigError
+from wetloop.core.rig_pulses import SEEN
 from wetloop_drivers.intan_rhx_console import Console
 from wetloop_drivers.intan_rhx_keys import parameters, plan_keys
 from wetloop_drivers.intan_rhx_streams import Streams, interleaved
@@ -24,10 +27,9 @@ from wetloop_drivers.intan_rhx_witness import StimWitness
 
 if TYPE_CHECKING:
     from wetloop.core.guard import PatternTable
-    from wetloop.core.types import Block
+    from wetloop.core.types import Block, Records
     from wetloop_drivers.intan_rhx_config import IntanRhxConfig
     from wetloop_drivers.intan_rhx_keys import KeyPlan
-    from wetloop_drivers.stim_report import StimReport
 
 OLDEST = (3, 3, 1)
 """Version from which a client can open the data ports."""
@@ -38,11 +40,10 @@ RETRY_S = 0.1
 
 
 class _Loaded(NamedTuple):
-    """What was prepared: the keys, and commands and channels of each pattern."""
+    """What was prepared: the keys, and the command of each pattern."""
 
     plan: KeyPlan
     commands: tuple[bytes, ...]
-    channels: tuple[tuple[int, ...], ...]
 
 
 class RhxSource:
@@ -144,7 +145,7 @@ class RhxSource:
             self.config.names, columns, max(1, n_words), self.config.packet_blocks, self.info.sampling_frequency
         )
         if self._loaded is not None and stim:
-            self._witness = StimWitness(stim_columns, self._loaded.channels, self.info.sampling_frequency)
+            self._witness = StimWitness(stim_columns)
         self._connect_data(self._console, self._streams, "Connected")
         self._console.order("set runmode run")
         self._require_running(self._console)
@@ -228,11 +229,7 @@ class RhxRig(RhxSource):
         if faults:
             raise RigError("RHX cannot hold the patterns:\n  " + "\n  ".join(faults))
         plan = plan_keys(table)
-        self._loaded = _Loaded(
-            plan,
-            tuple(plan.press(pattern) for pattern in range(len(table))),
-            tuple(pattern.channels for _, pattern in table),
-        )
+        self._loaded = _Loaded(plan, tuple(plan.press(pattern) for pattern in range(len(table))))
         self._load(self._console, plan)
 
     def trigger(self, pattern: int, at_sample: int) -> None:
@@ -247,8 +244,6 @@ class RhxRig(RhxSource):
             if self.config.reconnect.policy == "stop":
                 raise
             raise LatePulseError(f"the pulse for sample {at_sample} is left out: {error}") from error
-        if self._witness is not None:
-            self._witness.note(pattern, at_sample)
 
     def silence(self) -> None:
         """Let go of every key; pulses are single, so none is left that could come later."""
@@ -256,9 +251,9 @@ class RhxRig(RhxSource):
             with suppress(RigError):
                 self._console.tell(self._loaded.plan.release())
 
-    def stim_report(self) -> StimReport | None:
-        """Return when pulses really happened, against when they were asked for; None before the first ``read``."""
-        return None if self._witness is None else self._witness.report()
+    def take_seen(self) -> Records:
+        """Return the pulses that STIM words told of since the last call."""
+        return np.zeros(0, SEEN) if self._witness is None else self._witness.take()
 
     def _load(self, console: Console, plan: KeyPlan) -> None:
         """Set, read back and upload: stimulated channels get their pulse, every other one is disarmed."""

@@ -87,7 +87,7 @@ class IntanRhxConfig(SourceConfig):
     latency_ms: float = Field(5.0, ge=0, le=1000)
     """From the last sample of a burst to its arrival, ms."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
-    """From a command to its pulse, ms; ``stim_report`` of a session tells what it really was."""
+    """From a command to its pulse, ms; what a recording tells of pulses seen says what it really was."""
     slack_ms: float = Field(8.0, ge=1, le=1000)
     """How much later than usual a burst may come without a pulse coming too late, ms."""
     reconnect: ReconnectConfig = ReconnectConfig()

@@ -1,4 +1,4 @@
-"""When pulses really happened: the STIM words of an RHS controller against what was asked for."""
+"""When pulses really happened: the STIM words of an RHS controller."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wetloop.core.rig_pulses import SEEN, seen_rows
 from wetloop_drivers.intan_rhx_wire import stim_onsets
-from wetloop_drivers.stim_report import StimAccount
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from wetloop.core.types import Records
     from wetloop_drivers.intan_rhx_wire import Run
 
 
-class StimWitness(StimAccount):
+class StimWitness:
     """Finds pulses in STIM words.
 
     Parameters
     ----------
     columns
         Column of the STIM words of each stimulated channel.
-    channels_of_pattern
-        Channels that each pattern stimulates.
     """
 
-    def __init__(
-        self, columns: dict[int, int], channels_of_pattern: Sequence[tuple[int, ...]], sampling_frequency: float
-    ) -> None:
-        super().__init__(columns, channels_of_pattern, sampling_frequency)
+    def __init__(self, columns: dict[int, int]) -> None:
+        self._seen: list[Records] = []
         self._channels = np.array(sorted(columns), np.intp)
         self._columns = np.array([columns[int(c)] for c in self._channels], np.intp)
         self._before = np.zeros(len(self._columns), np.uint16)
@@ -37,6 +32,12 @@ class StimWitness(StimAccount):
     def watch(self, run: Run) -> None:
         """Look for pulses."""
         words = run.words[:, self._columns]
-        for frame, column in zip(*stim_onsets(words, self._before), strict=True):
-            self.see(int(self._channels[column]), run.start_sample + int(frame))
+        frames, columns = stim_onsets(words, self._before)
+        if len(frames):
+            self._seen.append(seen_rows(run.start_sample + frames, self._channels[columns]))
         self._before = words[-1].copy()
+
+    def take(self) -> Records:
+        """Return what was found since the last call, dtype SEEN."""
+        seen, self._seen = self._seen, []
+        return np.concatenate(seen) if seen else np.zeros(0, SEEN)

@@ -49,7 +49,7 @@ class Session:
     """Reads in one thread and triggers in another, as a session's process does."""
 
     def __init__(self, config):
-        self.rig, self.blocks, self.asked, self.late = config.build(1), [], [], 0
+        self.rig, self.blocks, self.seen, self.asked, self.late = config.build(1), [], [], [], 0
         self.table = StimGuard(self.rig.info).prepare(PATTERNS)
         self._newest = threading.Condition()
 
@@ -61,15 +61,14 @@ class Session:
         samples = SECONDS * self.rig.info.sampling_frequency
         while samples > 0:
             block = self.rig.read()
+            self.seen.append(self.rig.take_seen())
             if block.n_samples:
                 samples -= block.n_samples
                 with self._newest:
                     self.blocks.append(block)
                     self._newest.notify_all()
         courier.join()
-        report = self.rig.stim_report()
         self.rig.close()
-        return report
 
     def trigger(self):
         for k in range(round(0.8 * SECONDS * self.rig.info.sampling_frequency / EVERY_SAMPLES)):
@@ -116,11 +115,11 @@ def main(signal, folder):
     made, vendors_open = [], cl.open
     cl.open = lambda: recorded(vendors_open, folder, made)
     session = Session(config)
-    report = session.play()
+    session.play()
     cl.open = vendors_open
     made[0].wait_until_stopped()
     with made[0].open() as view:
-        found = {"checks": checks, "late_is_refused": late_is_refused, "report": report._asdict()}
+        found = {"checks": checks, "late_is_refused": late_is_refused}
         found |= compared(session, view)
     Path(folder, "found.json").write_text(json.dumps(found), encoding="utf-8")
 
@@ -131,7 +130,7 @@ def compared(session, view):
     relative = view.attributes["file_format"]["stim_and_spike_timestamps_relative_to_start"]
     offset = start if relative else 0
     first, stop = session.first, session.newest
-    ours = np.concatenate([block.spikes for block in blocks])
+    ours, seen = np.concatenate([block.spikes for block in blocks]), np.concatenate(session.seen)
     numbers = np.array(info.probe.contact_ids).astype(int)
     told = [[int(s["timestamp"]) + offset, int(s["channel"])] for s in view.spikes[:]]
     gaps = [b.start_sample - a.start_sample - a.n_samples for a, b in pairwise(blocks)]
@@ -141,6 +140,7 @@ def compared(session, view):
     return {
         "gaps": gaps, "lost": [block.lost_samples for block in blocks[1:]], "late": session.late,
         "asked": session.asked,
+        "seen": np.column_stack([seen["sample_index"], numbers[seen["channel_index"]]]).tolist(),
         "spikes": np.column_stack([ours["sample_index"], numbers[ours["channel_index"]]]).tolist(),
         "vendor_spikes": sorted(s for s in told if np.isin(s[0], read) and s[1] in numbers),
         "vendor_stims": sorted([int(s["timestamp"]) + offset, int(s["channel"])] for s in view.stims[:]),

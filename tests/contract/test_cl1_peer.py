@@ -78,16 +78,14 @@ def by_channel(pulses):
 
 
 def test_pulses_come_at_their_samples_and_the_driver_tells_what_the_vendor_recorded(found):
-    asked, came, report = by_channel(found["asked"]), by_channel(found["vendor_stims"]), found["report"]
+    asked, came, seen = (by_channel(found[name]) for name in ("asked", "vendor_stims", "seen"))
     assert asked
     assert [channel for _, channel in came] == [channel for _, channel in asked]
     delays = [at - due for (at, _), (due, _) in zip(came, asked, strict=True)]
-    assert min(delays) == median(delays) == report["delay_ms_median"] == 0
-    assert report["triggered"] == len(asked)
-    assert report["unasked"] == 0
+    assert min(delays) == median(delays) == 0
+    assert set(map(tuple, seen)) <= set(map(tuple, came))
     if not sum(found["lost"]):
-        assert report["seen"] == len(asked)
-        assert report["delay_ms_max"] == pytest.approx(max(delays) / 25)
+        assert seen == came
 
 
 def test_a_pulse_whose_time_has_passed_is_refused(found):

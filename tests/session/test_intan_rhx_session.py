@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wetloop.config import load_config
+from wetloop.core.rig_pulses import TAKEN
 from wetloop.emulation import bench
 from wetloop.kernels.records import DELIVERED
 from wetloop.recording.reader import Recording
@@ -14,6 +15,7 @@ from wetloop.replay import verify
 from wetloop.session import run_session
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pong_intan.yaml"
+KEY = ["sample_index", "pattern", "voice", "serial"]
 PORTS = ("command_port", "waveform_port", "spike_port")
 
 
@@ -35,11 +37,16 @@ def test_pong_runs_replays_and_stimulates_what_the_file_says(dish_behind_rhx, tm
     assert (summary.ended, summary.lost_samples) == ("completed", 0)
     assert verify(Path(summary.file)).differences == []
     with Recording(summary.file) as recording:
-        pulses, patterns = recording.pulses(), list(recording.patterns.values())
-    told = [patterns[k].channels for k in pulses["pattern"][pulses["fate"] == DELIVERED]]
-    asked = Counter(channel for channels in told for channel in channels)
+        pulses, triggers, patterns = recording.pulses(), recording.triggers(), list(recording.patterns.values())
+        seen, report = recording.seen_pulses(), recording.stim_report()
+    taken = triggers[triggers["outcome"] == TAKEN]
+    asked = Counter(channel for k in taken["pattern"].tolist() for channel in patterns[k].channels)
     came = Counter(channel for pulse in dish.delivered for channel in pulse.pattern.channels)
-    assert came
-    assert came <= asked
-    late = summary.real_time["pulses_forwarded"] - summary.real_time["triggers_accepted_by_rig"]
-    assert (asked - came).total() <= 8 * late
+    assert came == asked
+    assert len(taken) == summary.real_time["triggers_accepted_by_rig"] > 0
+    delivered = pulses[pulses["fate"] == DELIVERED]
+    assert set(triggers[KEY].tolist()) <= set(delivered[KEY].tolist())
+    assert len(triggers) <= summary.real_time["pulses_forwarded"]
+    assert Counter(seen["channel_index"].tolist()) <= came
+    assert (report.taken, report.unasked) == (asked.total(), 0)
+    assert 0 < report.seen == len(seen)

@@ -92,6 +92,11 @@ def test_kernels_take_shared_rings_for_ordinary_ones(folder):
         assert ring.words.shape == (WORDS,)
 
 
+def test_a_session_of_another_version_is_told_as_that(folder):
+    with Arena.create("a", ring_spec("spikes", SPIKE, 8), folder), pytest.raises(RigError, match="another version"):
+        Arena.attach("a", folder).ring("pulses")
+
+
 def fill(ring, serials):
     for serial in serials:
         at = reserve(ring)

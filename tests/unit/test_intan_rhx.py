@@ -141,25 +141,28 @@ def test_patterns_reach_their_electrodes_and_the_stim_words_tell_when(bed):
     rig = bed()
     rig.start(one=(0,), two=(1,), all=(0, 1, 5))
     rig.next_block()
+    asked = []
     for pattern, pressed in ((0, [(0,)]), (1, [(1,)]), (2, [(0,), (1,), (5,)])):
         before = len(rig.dish.delivered)
-        rig.source.trigger(pattern, rig.dish.at - 1000 + 10)
+        asked += [rig.dish.at - 1000 + 10] * len(pressed)
+        rig.source.trigger(pattern, asked[-1])
         rig.await_pulses(before + len(pressed))
         assert [p.channels for _, p in rig.dish.delivered[before:]] == pressed
         assert rig.dish.delivered[-1][1].pulse == PULSE
         rig.next_block()
-    report = rig.source.stim_report()
-    assert (report.triggered, report.seen, report.unseen, report.unasked) == (5, 5, 0, 0)
-    assert report.delay_ms_median == report.delay_ms_max == pytest.approx((25 - 10) / 25)
+    seen = rig.source.take_seen()
+    assert seen["channel_index"].tolist() == [0, 1, 0, 1, 5]
+    assert (seen["sample_index"] - asked == 15).all()
+    assert not len(rig.source.take_seen())
 
 
-def test_a_pulse_without_a_trigger_is_counted(bed):
+def test_a_pulse_without_a_trigger_is_seen(bed):
     rig = bed()
     rig.start(one=(0,))
     rig.next_block()
     rig.emulator.board.hear(b"execute manualstimtriggerpulse F1;")
     rig.next_block()
-    assert rig.source.stim_report().unasked == 1
+    assert rig.source.take_seen()["channel_index"].tolist() == [0]
 
 
 def test_what_rhx_holds_is_what_was_asked_for_and_at_the_end_nothing_is_armed(bed):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from wetloop.core.guard import Pattern, PatternTable
-    from wetloop.core.types import Block, Outcome, Response, RigInfo, SpikeBatch, StimProgram, Tick
+    from wetloop.core.types import Block, Outcome, Records, Response, RigInfo, SpikeBatch, StimProgram, Tick
 
 
 @runtime_checkable
@@ -69,6 +69,17 @@ class Answers(Protocol):
 
     def ping(self) -> None:
         """Ask, and wait for the answer; raise ``RigError`` where none comes."""
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """A source whose rig tells of the pulses that it delivers."""
+
+    def take_seen(self) -> Records:
+        """Return the pulses that the rig has told of since the last call, dtype ``rig_pulses.SEEN``.
+
+        Called after each ``read``, from the same thread; it must not wait.
+        """
 
 
 @runtime_checkable

@@ -111,6 +111,8 @@ class Arena:
         """Return a ring that was listed with ``ring_spec``."""
         from wetloop.kernels.rings import Ring
 
+        if f"{key}.words" not in self.arrays:
+            raise RigError(f"{self.name} belongs to another version of Wetloop (it has no {key}): use that version")
         return Ring(self.arrays[f"{key}.words"], self.arrays[f"{key}.slots"])
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wetloop.core.rig_clock import ESTIMATE
+from wetloop.core.rig_pulses import SEEN, TRIGGERED
 from wetloop.engine.advance import advance
 from wetloop.engine.alarm_rows import ALARM, HELD
 from wetloop.engine.detector import plane_shape
@@ -77,7 +78,7 @@ PACKET = np.dtype(
 DELIVERY = np.dtype(
     [("sample_index", "<i8"), ("pattern", "<i4"), ("voice", "<i4"), ("serial", "<i8"), ("forwarded_ns", "<i8")]
 )
-"""A pulse as it was handed to the stimulator, and when."""
+"""A pulse that is to be delivered, and when it was forwarded to the rig's process."""
 
 
 class Packets(NamedTuple):
@@ -89,11 +90,10 @@ class Packets(NamedTuple):
 
 
 class Forwarding(NamedTuple):
-    """What the stimulator's process reads, where triggers go, and where it keeps account."""
+    """What the stimulator's process reads, and where triggers go."""
 
     pulses: Ring
     triggers: Ring
-    deliveries: Ring
 
 
 class Shared(NamedTuple):
@@ -104,7 +104,8 @@ class Shared(NamedTuple):
     rings: Rings
     packets: Packets
     triggers: Ring
-    deliveries: Ring
+    triggered: Ring
+    seen: Ring
     decisions: Ring
     operator: Ring
     frames: Ring
@@ -122,7 +123,8 @@ class Shared(NamedTuple):
             rings=Rings(*(arena.ring(name) for name in Rings._fields)),
             packets=Packets(arena.ring("packets"), arena.arrays["packets.samples"], arena.arrays["packets.spikes"]),
             triggers=arena.ring("triggers"),
-            deliveries=arena.ring("deliveries"),
+            triggered=arena.ring("triggered"),
+            seen=arena.ring("seen"),
             decisions=arena.ring("decisions"),
             operator=arena.ring("operator"),
             frames=arena.ring("frames"),
@@ -141,7 +143,8 @@ READERS: dict[str, tuple[int, ...]] = {
     "operator": (RECORDER,),
     "packets": (ENGINE,),
     "triggers": (ENGINE,),
-    "deliveries": (RECORDER,),
+    "triggered": (RECORDER,),
+    "seen": (RECORDER,),
     "decisions": (RECORDER,),
     "frames": (RECORDER,),
     "clock": (RECORDER,),
@@ -163,7 +166,8 @@ def shared_spec(
     rings = {
         "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
         "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
-        "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
+        "triggers": (DELIVERY, 1 << 12), "triggered": (TRIGGERED, 1 << 14), "seen": (SEEN, 1 << 14),
+        "decisions": (decision_dtype, 1 << 14),
         "frames": (frame_dtype, FRAMES_HELD), "clock": (ESTIMATE, 1 << 6),
         "alarms": (ALARM, HELD),
     }  # fmt: skip
@@ -262,7 +266,7 @@ def forward(shared: Forwarding, control: npt.NDArray[np.int64], lease_ns: int, u
 
     Nothing is forwarded while the session is silenced or the engine has not been heard of for its lease.
     """
-    pulses, triggers, deliveries = shared
+    pulses, triggers = shared
     while load_acquire(control, STOP) == 0 and now_ns() < until_ns:
         if waiting(pulses, STIMULATOR) == 0:
             sleep_until_ns(now_ns() + NAP_NS)
@@ -273,7 +277,6 @@ def forward(shared: Forwarding, control: npt.NDArray[np.int64], lease_ns: int, u
                 store_release(control, HELD_BACK, control[HELD_BACK] + 1)
             else:
                 hand_over(triggers, p, now)
-                hand_over(deliveries, p, now)
                 store_release(control, FORWARDED, control[FORWARDED] + 1)
         release(pulses, STIMULATOR)
 

@@ -8,14 +8,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wetloop.core.clock import WallPace
-from wetloop.core.errors import LatePulseError
-from wetloop.core.protocols import Stimulator
+from wetloop.core.protocols import Stimulator, Witness
 from wetloop.core.rig_clock import RigClock
 from wetloop.engine.arena import Arena
 from wetloop.engine.build import new_engine
 from wetloop.engine.continuity import Continuity
 from wetloop.engine.crew import orphaned, report
-from wetloop.engine.delivery import Courier, Delivery
+from wetloop.engine.delivery import Courier, Delivery, hand_to_rig
 from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
@@ -33,9 +32,7 @@ from wetloop.engine.live import (
 )
 from wetloop.engine.waits import wait_start, wait_trigger
 from wetloop.engine.words import (
-    ACCEPTED,
     ENDED,
-    LATE_AT_RIG,
     ORIGIN,
     SILENCE,
     SILENCED,
@@ -127,8 +124,8 @@ def warm_up(shared: Shared) -> None:
 
 
 def _relay_packets(shared: Shared, source: Source, parent: int, courier: Courier | None) -> None:
-    """Deliver the packets of a rig that keeps its own time, until the end."""
-    packets = _Packets(shared, source.info)
+    """Deliver the packets of a rig that keeps its own time, until the end, and what it tells of pulses."""
+    packets, witness = _Packets(shared, source.info), source if isinstance(source, Witness) else None
     while not control_word(shared.control, STOP) and not orphaned(parent):
         if courier is not None:
             courier.check()
@@ -139,6 +136,9 @@ def _relay_packets(shared: Shared, source: Source, parent: int, courier: Courier
             return
         if block.n_samples:
             packets.deliver(block)
+        if witness is not None:
+            for row in witness.take_seen():
+                put(shared.seen, row.item())
 
 
 def _simulate_packets(shared: Shared, source: Source, parent: int, stimulator: Stimulator | None) -> None:
@@ -198,11 +198,7 @@ def _fall_silent(shared: Shared, stimulator: Stimulator) -> None:
 
 def _trigger(shared: Shared, stimulator: Stimulator, triggers: RingReader) -> None:
     for trigger in triggers.take():
-        try:
-            stimulator.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
-            shared.control[ACCEPTED] += 1
-        except LatePulseError:
-            shared.control[LATE_AT_RIG] += 1
+        hand_to_rig(shared, stimulator, trigger)
 
 
 class Device(NamedTuple):
@@ -216,7 +212,7 @@ class Device(NamedTuple):
 def run_stimulator(link: Connection, name: str, lease_ms: float, device: Device | None) -> None:
     """Forward delivered pulses while the engine's heart beats, to the source's process or to a device here."""
     shared, parent = Shared.of(Arena.attach(name)), os.getppid()
-    paths, lease_ns = Forwarding(shared.rings.pulses, shared.triggers, shared.deliveries), round(lease_ms * 1e6)
+    paths, lease_ns = Forwarding(shared.rings.pulses, shared.triggers), round(lease_ms * 1e6)
     forward(paths, shared.control, lease_ns, 0)
     with ExitStack() as stack:
         courier = stack.enter_context(_couriered(shared, device)) if device is not None else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
+from wetloop.core.rig_pulses import OUTCOMES
 from wetloop.engine.alarm_rows import plain
 from wetloop.kernels.records import FATES, KINDS
 from wetloop.recording import schema
@@ -65,7 +66,7 @@ def _overview(recording: Recording) -> dict[str, Any]:
         "raw_samples": 0 if samples is None else samples.shape[0],
         "frames": len(recording.frame_samples),
         "spikes": _spikes(recording, duration_s),
-        "pulses": _pulses(recording),
+        "pulses": _pulses(recording) | _at_the_rig(recording),
         "decisions": _decisions(recording),
         "episodes": _episodes(recording),
         "blocks": _blocks(recording),
@@ -117,6 +118,15 @@ def _pulses(recording: Recording) -> dict[str, Any]:
         "by_kind": _counts(kind, KINDS),
         "delivered_by_kind": _counts(delivered, KINDS),
     }
+
+
+def _at_the_rig(recording: Recording) -> dict[str, Any]:
+    """Return what became of the delivered pulses at a rig in real time, and what it told of them, if it tells."""
+    triggers = recording.triggers()
+    if not len(triggers):
+        return {}
+    told = recording.stim_report()._asdict() if len(recording.seen_pulses()) else {}
+    return {"at_the_rig": _counts(triggers["outcome"], OUTCOMES), **({"told_by_the_rig": told} if told else {})}
 
 
 def _counts(codes: npt.NDArray[np.uint8], names: Sequence[str]) -> dict[str, int]:

@@ -206,6 +206,27 @@ class OpenRecording:
         return self._view("rig_clock", fields, when, self._n_rows(schema.RIG_CLOCK))
 
     @cached_property
+    def triggers(self) -> TableView:
+        """Delivered pulses as they were handed to the rig, in real time; those that it refused did not happen.
+
+        Columns, each of shape (n_rows,): ``time_s`` float64, ``pattern``, ``voice`` and ``outcome`` int32 (0: the rig
+        took it), ``serial`` and ``sample_index`` int64; on the host's clock ``forwarded_ns`` and ``told_ns`` int64, ns.
+        """
+        fields = table_fields(self.recording, schema.TRIGGERS)
+        when = _When("sample_index", "When the pulse was to begin, s.", "")
+        return self._view("triggers", fields, when, self._n_rows(schema.TRIGGERS))
+
+    @cached_property
+    def seen_pulses(self) -> TableView:
+        """Pulses as the rig itself tells of them, where it does.
+
+        Columns, each of shape (n_rows,): ``time_s`` float64, ``channel_index`` int32, ``sample_index`` int64 (samples).
+        """
+        fields = table_fields(self.recording, schema.SEEN_PULSES)
+        when = _When("sample_index", "First sample of the pulse, s.", "")
+        return self._view("seen_pulses", fields, when, self._n_rows(schema.SEEN_PULSES))
+
+    @cached_property
     def alarms(self) -> list[dict[str, Any]]:
         """What the watchdogs saw, in order: watch, state, sample_index, at, value, limit, unit, policy, meaning."""
         return plain(self.recording.alarms())

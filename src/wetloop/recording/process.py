@@ -133,18 +133,16 @@ class _Recorder:
         self._spikes, self._pulses = RingReader(rings.spikes, RECORDER), RingReader(rings.pulses, RECORDER)
         self._blocks, self._decisions = RingReader(rings.blocks, RECORDER), RingReader(shared.decisions, RECORDER)
         self._frames, self._clock = RingReader(shared.frames, RECORDER), RingReader(shared.clock, RECORDER)
-        self._deliveries, self._operator = (
-            RingReader(shared.deliveries, RECORDER),
-            RingReader(shared.operator, RECORDER),
-        )
-        self._alarms = RingReader(shared.alarms, RECORDER)
+        self._operator, self._alarms = RingReader(shared.operator, RECORDER), RingReader(shared.alarms, RECORDER)
+        self._triggered, self._seen = RingReader(shared.triggered, RECORDER), RingReader(shared.seen, RECORDER)
 
     def take(self) -> None:
         """Move what waits in the rings to the writer: effects before causes, so that no decision lacks its spikes."""
-        self._deliveries.take()
         self._writer.append_to(schema.FRAMES, self._frames.take())
         self._writer.append_to(schema.RIG_CLOCK, self._clock.take())
         self._writer.append_to(schema.ALARMS, self._alarms.take())
+        self._writer.append_to(schema.TRIGGERS, self._triggered.take())
+        self._writer.append_to(schema.SEEN_PULSES, self._seen.take())
         decisions, blocks = self._decisions.take(), self._blocks.take()
         pulses, spikes, operator = self._pulses.take(), self._spikes.take(), self._operator.take()
         self._backlog = sum(map(len, (decisions, blocks, pulses, spikes, operator)))

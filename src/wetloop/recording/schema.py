@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from wetloop.core.rig_clock import ESTIMATE
+from wetloop.core.rig_pulses import OUTCOMES, SEEN, TRIGGERED
 from wetloop.core.types import Answer, Priority, Timing, Update
 from wetloop.engine.alarm_rows import ALARM
 from wetloop.kernels.records import BLOCK, COMMAND, EXCLUSIONS, FATES, KINDS, PULSE, SPIKE, STATES
@@ -149,7 +150,8 @@ PULSE_PARAMETERS = (
 
 PULSES = Table(
     "events/stimulation",
-    "Every pulse that was asked for and its fate; only those with fate 0 (delivered) reached the culture.",
+    "Every pulse that was asked for and its fate; only those with fate 0 (delivered) went to the rig; in real time "
+    "the table triggers tells whether it took them.",
     (
         Column("timestamp", "<f8", "Start of the first phase, s: sample_index over the sampling frequency."),
         Column("electrodes", "<i4", "Rows of the electrodes table that were stimulated at once."),
@@ -276,7 +278,38 @@ ALARMS = Table(
     64,
 )
 
+TRIGGERS = Table(
+    "events/triggers",
+    "Each delivered pulse as it was handed to the rig in a session in real time; one without a row never got there.",
+    (
+        Column("timestamp", "<f8", "When it was to begin, s: sample_index over the sampling frequency."),
+        Column("pattern", "<i4", "Row of the table of patterns.", "pattern"),
+        Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
+        Column("serial", "<i8", "Serial of the command that set the voice; -1 where a reflex asked.", "serial"),
+        Column("sample_index", "<i8", "When it was to begin on the rig's clock, samples.", "sample_index"),
+        Column("forwarded_ns", "<i8", "When it went to the rig's process, on the host's clock, ns.", "forwarded_ns"),
+        Column("told_ns", "<i8", "When the rig's answer was known, on the host's clock, ns.", "told_ns"),
+        Column("outcome", "<i4", f"What the rig's driver said: {_codes(OUTCOMES)}, and so not delivered.", "outcome"),
+    ),
+    2048,
+)
+
+SEEN_PULSES = Table(
+    "events/seen_pulses",
+    "Pulses as the rig itself tells of them, one row for each electrode; only of rigs that do.",
+    (
+        Column("timestamp", "<f8", "Start of the pulse, s: sample_index over the sampling frequency."),
+        Column("electrode", "<i4", "Row of the electrodes table, which is the channel index.", "channel_index"),
+        Column("sample_index", "<i8", "First sample of the pulse on the rig's clock.", "sample_index"),
+    ),
+    2048,
+)
+
 RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}
 """Record type of each table that every recording has; those of decisions and pictures depend on the session."""
-SOMETIMES = {RIG_CLOCK: ESTIMATE, ALARMS: ALARM}
+IN_REAL_TIME = {RIG_CLOCK: ESTIMATE, TRIGGERS: TRIGGERED, SEEN_PULSES: SEEN}
+"""Record type of each table of sessions in real time."""
+SOMETIMES = {ALARMS: ALARM} | IN_REAL_TIME
 """Record type of each table that a recording may lack, beside pictures."""
+LEFT_OUT_EMPTY = (ALARMS, TRIGGERS, SEEN_PULSES)
+"""Tables that most sessions have nothing for."""

@@ -50,8 +50,8 @@ def write_skeleton(
     """
     nwb = _Skeleton(header, Columns(filters)).build(None if raw_filters is None else Columns(raw_filters))
     NWBHDF5IO(file=file, mode="w").write(nwb)
-    for table in (schema.SPIKES, schema.PULSES, schema.ALARMS):
-        file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
+    for events in file["events"].values():
+        events["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
     for axis in "xy":
         file[schema.ELECTRODES][f"rel_{axis}"].attrs["description"] = f"Position of the contact along {axis}, um."
     file.attrs[schema.VERSION_ATTRIBUTE] = schema.FORMAT_VERSION
@@ -71,7 +71,8 @@ class _Skeleton:
         self._add_electrodes()
         self._add_stimulation()
         self._add_behavior()
-        for table in (schema.SPIKES, schema.ALARMS):
+        seen = (schema.SEEN_PULSES,) * self._header.follows_clock
+        for table in (schema.SPIKES, schema.ALARMS, *seen):
             self._nwb.add_events_table(self._events(table, self._nwb.electrodes))
         self._nwb.add_acquisition(self._table(schema.BLOCKS))
         if self._header.follows_clock:
@@ -102,7 +103,8 @@ class _Skeleton:
         patterns = self._patterns()
         module.add(patterns)
         module.add(self._table(schema.COMMANDS))
-        self._nwb.add_events_table(self._events(schema.PULSES, patterns))
+        for table in (schema.PULSES, *(schema.TRIGGERS,) * self._header.follows_clock):
+            self._nwb.add_events_table(self._events(table, patterns))
 
     def _patterns(self) -> DynamicTable:
         table = self._header.table

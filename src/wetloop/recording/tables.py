@@ -114,7 +114,7 @@ class Tables:
 
     def __init__(self, file: h5py.File, header: Header) -> None:
         frames = (schema.FRAMES,) * header.keeps_frames
-        clock = (schema.RIG_CLOCK,) * header.follows_clock
+        clock = tuple(schema.IN_REAL_TIME) * header.follows_clock
         tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS, schema.ALARMS)
         self._file, self._sampling_frequency = file, header.info.sampling_frequency
         self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in (*tables, *frames, *clock)}
@@ -136,9 +136,10 @@ class Tables:
 
     def leave_out_empty(self) -> None:
         """Take tables out of the file that most sessions have nothing for."""
-        if not self._tables[schema.ALARMS].n_rows:
-            del self._tables[schema.ALARMS]
-            del self._file[schema.ALARMS.path]
+        for table in schema.LEFT_OUT_EMPTY:
+            if table in self._tables and not self._tables[table].n_rows:
+                del self._tables[table]
+                del self._file[table.path]
 
     def _start(self, series: str, sample: int) -> None:
         if series not in self._started and series in self._file:
