@@ -49,7 +49,7 @@ def found(request, tmp_path_factory):
     if interpreter() is None:
         pytest.skip(HOW)
     folder = tmp_path_factory.mktemp("cl1")
-    command = [interpreter(), str(Path(__file__).with_name("cl1_process.py")), request.param, str(folder)]
+    command = [interpreter(), str(Path(__file__).parents[1] / "cl1_process.py"), request.param, str(folder)]
     played = subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )

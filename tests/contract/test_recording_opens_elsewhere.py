@@ -1,13 +1,11 @@
 """The tools of the field open a recording as it is."""
 
-import runpy
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import recorded_session as session
 
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 RATE_HZ = 25_000.0
 
 

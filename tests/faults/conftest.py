@@ -2,12 +2,12 @@
 
 import functools
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import fault_process as process
 import numpy as np
 import pytest
 
@@ -16,7 +16,6 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.survey import survey
 
 SCRIPT = Path(__file__).parents[1] / "fault_process.py"
-process = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 KEYWORDS = ("spikes", "pulses", "blocks", "operator_commands", "decisions")
 
 

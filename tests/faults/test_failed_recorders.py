@@ -1,33 +1,16 @@
 """A recorder that fails in a real-time session: noticed, told, answered as configured, and recovered."""
 
-import importlib.util
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
+import live_process
 import pytest
 
-from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import Shared, now_host_ns
-from wetloop.engine.waits import wait_position
 from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.replay import verify
-
-_spec = importlib.util.spec_from_file_location(
-    "live_process", Path(__file__).parents[1] / "session" / "live_process.py"
-)
-live_process = importlib.util.module_from_spec(_spec)
-sys.modules["live_process"] = live_process
-_spec.loader.exec_module(live_process)
-
-
-def play_on(seconds):
-    """Wait until the session has gone on for this long, by its engine's clock in shared memory."""
-    control = Shared.of(Arena.attach(next(s.name for s in segments() if not s.stale))).control
-    wait_position(control, wait_position(control, 0, 0) + round(seconds * 25_000), now_host_ns() + 60_000_000_000)
 
 
 @pytest.fixture
@@ -36,7 +19,7 @@ def start(tmp_path):
 
     def begin(*settings):
         sessions.append(live_process.LiveSession(tmp_path, *settings))
-        play_on(2.5)
+        sessions[-1].play_on(2.5)
         return sessions[-1]
 
     yield begin
@@ -66,7 +49,7 @@ def test_a_session_may_go_on_without_a_recorder_that_hangs(start):
     session = start("recording.on_failure=continue", "recording.patience_s=1")
     session.signal("recorder", signal.SIGSTOP)
     session.outlive("recorder")
-    play_on(0.5)
+    session.play_on(0.5)
     code, out, err = session.end()
     assert code == 5
     assert "the recorder was silent for" in err
@@ -81,9 +64,9 @@ def test_a_session_may_go_on_without_a_recorder_that_hangs(start):
 def test_a_recorder_that_stops_for_a_while_misses_nothing(start):
     session = start()
     session.signal("recorder", signal.SIGSTOP)
-    play_on(1.5)
+    session.play_on(1.5)
     session.signal("recorder", signal.SIGCONT)
-    play_on(0.5)
+    session.play_on(0.5)
     code, out, _ = session.end()
     assert code == 130
     summary = json.loads(out)
@@ -92,7 +75,7 @@ def test_a_recorder_that_stops_for_a_while_misses_nothing(start):
     assert not any(summary["dropped"].values())
     assert verify(session.file).differences == []
     with Recording(session.file) as recording:
-        assert len(recording.spikes()) == summary["spikes"]
+        assert len(recording.spikes()) >= summary["spikes"]  # the engine goes on while the session says goodbye
         assert len(recording.decisions()) == summary["decisions"]
 
 

@@ -1,10 +1,7 @@
 """Processes on one ring: nothing lost, nothing torn, order kept, drops counted, and nobody waits for the dead."""
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
+import ring_process as post
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +9,6 @@ from wetloop.engine.arena import Arena, segments, sweep
 from wetloop.engine.engine import RingReader
 from wetloop.kernels.rings import DROPPED, RECORDER, SESSION, STIMULATOR, load_head, store_tail, wait_for
 
-post = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "ring_process.py")))
 A_MINUTE_NS = 60_000_000_000
 
 

@@ -1,21 +1,18 @@
 """Sessions run for real: configuration text in, recording out."""
 
 import json
-import runpy
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated_rig import EmulatedRig
+from live_process import LiveSession
 
 from wetloop.config import load_config, parse_config
 from wetloop.core.errors import RigError
 from wetloop.emulation import bench
 from wetloop.recording.reader import Recording
 from wetloop.session import run_session
-
-EmulatedRig = runpy.run_path(str(Path(__file__).with_name("emulated_rig.py")))["EmulatedRig"]
-LiveSession = runpy.run_path(str(Path(__file__).with_name("live_process.py")))["LiveSession"]
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 import io
 import json
 import os
-import runpy
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+import view_process
 from rich.console import Console
 
 import wetloop
@@ -27,7 +26,6 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.recording.survey import Frame, scan
 
-view_process = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "view_process.py")))
 STORM = ("watch.storm.above_hz=1", "watch.storm.after_s=1", "watch.storm.policy=pause")
 SECONDS = 120
 

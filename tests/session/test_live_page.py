@@ -1,19 +1,9 @@
 """The page itself, in headless Chromium."""
 
-import importlib.util
-from pathlib import Path
-
+import browser_process as browser
 import pytest
+import view_process
 
-
-def helper(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-browser, view_process = helper("browser_process"), helper("view_process")
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium in PATH: the page is not looked at")
 CANVASES = ["game", "raster", "map", "rallies", "timing"]
 INKED = """

@@ -1,13 +1,12 @@
 """A viewer in a process of its own, on a session that runs and on a recording."""
 
 import http.client
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
 import pytest
+import view_process
 from websockets.exceptions import InvalidStatus
 
 from wetloop.core.errors import RigError
@@ -16,7 +15,6 @@ from wetloop.live.arena_feed import attach
 from wetloop.recording.notice import NOTICE, read_notice
 from wetloop.recording.reader import Recording
 
-view_process = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "view_process.py")))
 STEP = 1e-4
 EACH_BYTES = 4_000_000
 

@@ -1,17 +1,16 @@
 """Real time with real processes and real signals: nothing is lost, nothing goes on stimulating, every file is whole."""
 
-import importlib.util
 import json
 import signal
-import sys
 from pathlib import Path
 
+import live_process
 import numpy as np
 import pytest
 
 from wetloop.config import load_config, parse_config
-from wetloop.engine.arena import Arena, segments
-from wetloop.engine.live import Shared, now_host_ns
+from wetloop.engine.arena import segments
+from wetloop.engine.live import now_host_ns
 from wetloop.engine.waits import wait_position
 from wetloop.kernels.records import DELIVERED, LATE, LEASE_EXPIRED, NOT_RUNNING
 from wetloop.recording.reader import Recording
@@ -19,10 +18,6 @@ from wetloop.replay import verify
 from wetloop.session import run_session
 
 SECOND = 25000
-_spec = importlib.util.spec_from_file_location("live_process", Path(__file__).with_name("live_process.py"))
-live_process = importlib.util.module_from_spec(_spec)
-sys.modules["live_process"] = live_process
-_spec.loader.exec_module(live_process)
 
 
 @pytest.fixture
@@ -90,7 +85,7 @@ def test_one_signal_ends_the_session_with_a_complete_file(start, number):
 def test_a_stopped_session_falls_silent_within_the_lease_and_loses_no_sample(start):
     session = start()
     session.process.send_signal(signal.SIGSTOP)
-    wait_samples(1.0)
+    session.play_on(1.0)
     session.process.send_signal(signal.SIGCONT)
     session.wait_for("of 3600 s")
     code, out, _ = session.end()
@@ -114,9 +109,9 @@ def test_a_train_keeps_its_intervals_through_a_pause_within_the_lease(start):
         "source.cells=100",
     )  # fmt: skip
     session.process.send_signal(signal.SIGSTOP)
-    wait_samples(0.2)
+    session.play_on(0.2)
     session.process.send_signal(signal.SIGCONT)
-    wait_samples(0.2)
+    session.play_on(0.2)
     session.end()
     decisions, pulses, _ = rows_of(session.file)
     late = int(decisions["lateness_us"].argmax())
@@ -129,21 +124,10 @@ def test_a_train_keeps_its_intervals_through_a_pause_within_the_lease(start):
     assert set(np.diff(sensory["sample_index"])) == {625}
 
 
-def control_of():
-    """Return the control words of the session that is running."""
-    return Shared.of(Arena.attach(next(s.name for s in segments() if not s.stale))).control
-
-
-def wait_samples(seconds):
-    """Wait until the engine has gone on for this long, by its own clock in shared memory."""
-    control = control_of()
-    here = wait_position(control, 0, 0)
-    wait_position(control, here + round(seconds * SECOND), now_host_ns() + 60_000_000_000)
-
-
 @pytest.mark.parametrize("role", ["engine", "source", "stimulator", "recorder"])
 def test_a_dead_part_ends_the_session_by_name(start, role):
     session = start()
+    name = session.arena_name
     session.signal(role, signal.SIGKILL)
     _, err = session.process.communicate(timeout=120)
     assert session.process.returncode in {3, 5}
@@ -152,7 +136,7 @@ def test_a_dead_part_ends_the_session_by_name(start, role):
         assert recording.complete == (role != "recorder")
     for other in session.roles:
         session.outlive(other)
-    assert not [s for s in segments() if s.stale]
+    assert name not in [segment.name for segment in segments()]
 
 
 def test_a_killed_session_is_survived_by_its_file(start):
@@ -183,7 +167,7 @@ def test_a_stalled_source_catches_up_and_loses_nothing(start):
     session = start()
     session.signal("source", signal.SIGSTOP)
     signal_later(session, 0.3)
-    wait_samples(1.0)
+    session.play_on(1.0)
     code, out, _ = session.end()
     assert code == 130
     summary = json.loads(out)
@@ -210,7 +194,7 @@ def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
         assert [(row["watch"], row["state"]) for row in summary["alarms"]] == [("lost", "raised")]
         return
     signal_later(session, 1.0)
-    wait_samples(2.5)
+    session.play_on(2.5)
     code, out, _ = session.end()
     summary = json.loads(out)
     assert (code, summary["lost_samples"]) == (130, 0)
@@ -223,7 +207,7 @@ def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
 def test_a_session_whose_rig_is_lost_can_be_ended(start):
     session = start("watch.lost.patience_s=0.1", "watch.lost.policy=continue")
     session.signal("source", signal.SIGSTOP)
-    control = control_of()
+    control = session.control
     wait_position(control, 2**62, now_host_ns() + 500_000_000)
     session.process.send_signal(signal.SIGINT)
     session.outlive("engine")
@@ -234,7 +218,7 @@ def test_a_session_whose_rig_is_lost_can_be_ended(start):
 
 def signal_later(session, seconds):
     """Let a stopped source go on after this long, by the engine's clock, which a stopped rig does not stop."""
-    control = control_of()
+    control = session.control
     wait_position(control, 2**62, now_host_ns() + round(seconds * 1e9))
     session.signal("source", signal.SIGCONT)
 

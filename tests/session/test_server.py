@@ -1,6 +1,5 @@
 """A rig's server for real: its own process, its own sessions, real sockets and real signals."""
 
-import importlib.util
 import itertools
 import json
 import os
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import served_rig
 import zmq
 
 from wetloop.core.errors import ServerError
@@ -19,11 +19,6 @@ from wetloop.net.keys import new_keys
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 from wetloop.server.protocol import MAX_BYTES
-
-_spec = importlib.util.spec_from_file_location("served_rig", Path(__file__).with_name("served_rig.py"))
-served_rig = importlib.util.module_from_spec(_spec)
-sys.modules["served_rig"] = served_rig
-_spec.loader.exec_module(served_rig)
 
 
 @pytest.fixture

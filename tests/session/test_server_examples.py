@@ -1,6 +1,5 @@
 """The examples that talk to a server, against a real one."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,14 +7,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+import served_rig
 
 from wetloop.recording.reader import Recording
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_spec = importlib.util.spec_from_file_location("served_rig", Path(__file__).with_name("served_rig.py"))
-served_rig = importlib.util.module_from_spec(_spec)
-sys.modules.setdefault("served_rig", served_rig)
-_spec.loader.exec_module(served_rig)
 RIG = "source: {kind: culture, cells: 1000, settle_s: 0}\nduration: 1h\nrecording: {folder: FOLDER}\n"
 
 

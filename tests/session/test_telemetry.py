@@ -1,21 +1,14 @@
 """Telemetry of a real session: every message is of its model, and a slow listener holds nobody up."""
 
-import importlib.util
 import itertools
 import json
-import sys
-from pathlib import Path
 
 import pytest
+import served_rig
 import zmq
 
 from wetloop.server.telemetry import LATEST, TOPICS
 from wetloop.server.topics import MODELS
-
-_spec = importlib.util.spec_from_file_location("served_rig", Path(__file__).with_name("served_rig.py"))
-served_rig = importlib.util.module_from_spec(_spec)
-sys.modules.setdefault("served_rig", served_rig)
-_spec.loader.exec_module(served_rig)
 
 RIG = """
 source: {kind: culture, cells: 1000, settle_s: 0}

@@ -3,15 +3,13 @@
 import fcntl
 import json
 import os
-import runpy
 import stat
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import ring_process as post
 from numba import typeof
 
 from wetloop.core.errors import RigError
@@ -33,7 +31,6 @@ from wetloop.kernels.rings import (
 )
 from wetloop.kernels.state import ELECTRODE
 
-post = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "ring_process.py")))
 NESTED = np.dtype([("spike", SPIKE), ("rows", "<f4", (2, 3))])
 PADDED = np.dtype([("a", "i1"), ("b", "<f8")], align=True)
 SPEC = {

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import runpy
 import shutil
 import sys
 import tracemalloc
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 
 import wetloop
 from wetloop.cli.main import main
@@ -22,8 +22,6 @@ from wetloop.recording import schema
 from wetloop.recording.export import TABLES, Wanted, export_tables
 from wetloop.recording.reader import Recording
 from wetloop.recording.spikes_only import write_spikes_only
-
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 
 
 @pytest.fixture(scope="module")

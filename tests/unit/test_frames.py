@@ -1,13 +1,13 @@
 """Pictures of the game: what is kept of them, when they are taken, and that the file gives them back."""
 
 import dataclasses
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -23,7 +23,6 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.recording.schema import frame_dtype
 
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 SIZE = (6, 9)
 
 

@@ -1,11 +1,10 @@
 """A journal gives back what was put in, tells what is damaged, and is gone when the recording is whole."""
 
-import runpy
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import recorded_session as session
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
@@ -14,7 +13,6 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.survey import Frame, scan, survey
 from wetloop.recording.writer import Writer
 
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 BATCH = 50_000
 
 

@@ -1,6 +1,5 @@
 """What ``wetloop.open`` gives: views that are exact, know their units and read no more than is asked for."""
 
-import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +24,6 @@ from wetloop.recording.runs import Runs
 from wetloop.recording.timeline import Timeline
 from wetloop.recording.view import TableView
 
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 RATE_HZ = session.RATE_HZ
 TABLES = ("spikes", "pulses", "decisions", "episodes", "blocks", "frames")
 

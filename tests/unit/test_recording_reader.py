@@ -1,19 +1,16 @@
 """A file that cannot be used is refused with a sentence that says why."""
 
-import runpy
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 from wetloop.recording.reader import Recording
-
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A recording gives back exactly what was put in, also when its writer comes to a bad end."""
 
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +21,6 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.writer import Writer
 
 SCRIPT = Path(__file__).parents[1] / "recorded_session.py"
-session = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 KINDS = ("spikes", "pulses", "blocks", "decisions", "operator_commands")
 
 

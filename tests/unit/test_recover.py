@@ -1,14 +1,13 @@
 """A recording is made again from its journal, and tells what is lost; a whole one is left alone."""
 
 import json
-import runpy
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 
 from wetloop.cli.main import main
 from wetloop.core.errors import RecordingError
@@ -20,7 +19,6 @@ from wetloop.recording.recover import recover
 from wetloop.recording.space import Space, SpaceGuard
 from wetloop.recording.writer import Writer
 
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 SAMPLES = np.random.default_rng(0).integers(-999, 999, (50_000, 64)).astype(np.int16)
 
 

@@ -1,21 +1,19 @@
 """A damaged or hostile file is refused in words; it neither crashes nor hangs anything, and leads nowhere."""
 
-import runpy
 import shutil
 from multiprocessing import active_children
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import recorded_session as session
 
 from wetloop.cli.main import main
 from wetloop.core.errors import RecordingError
 from wetloop.recording.examiner import Examiner
 from wetloop.recording.reader import Recording
 
-session = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "recorded_session.py")))
 SECRET = b"the secret of another file"
 UNKNOWN_FILTER = 31999
 CUTS, FLIPS = 40, 80

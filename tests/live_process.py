@@ -1,14 +1,22 @@
 """A real-time session in its own process, with the processes it starts, for tests that stop or kill them."""
 
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 
+from wetloop.engine.arena import Arena
+from wetloop.engine.halt import PREFIX
+from wetloop.engine.live import Shared, now_host_ns
+from wetloop.engine.waits import wait_position
+
+SAMPLES_PER_S = 25_000
 ROLES = ("source", "engine", "stimulator", "recorder")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 class LiveSession:
@@ -34,6 +42,22 @@ class LiveSession:
             if words in line:
                 return "".join(said)
         raise AssertionError(f"the session ended early:\n{''.join(said)}")
+
+    @cached_property
+    def arena_name(self):
+        """Name of the shared memory that its engine has mapped."""
+        maps = Path(f"/proc/{self.roles['engine']}/maps").read_text(encoding="utf-8")
+        return re.search(rf"/{PREFIX}(\S+)", maps)[1]
+
+    @cached_property
+    def control(self):
+        """Its control words."""
+        return Shared.of(Arena.attach(self.arena_name)).control
+
+    def play_on(self, seconds):
+        """Wait until it has gone on for this long, by its engine's clock."""
+        until = wait_position(self.control, 0, 0) + round(seconds * SAMPLES_PER_S)
+        wait_position(self.control, until, now_host_ns() + 60_000_000_000)
 
     def signal(self, role, number):
         """Send a signal to one part."""
