@@ -27,7 +27,7 @@ def started(benched):
 
 
 def test_pong_is_played_and_every_accepted_pulse_arrives(emulated, reaching):
-    rig = emulated("cl1", *SMALL)
+    rig = emulated("cl1", *SMALL, "culture.cells=400")
     summary = run_session(reaching(CONFIG, rig.settings, "duration=4"), accelerated=False)
     assert (summary.ended, summary.lost_samples) == ("completed", 0)
     assert rig.end() == summary.real_time["triggers_accepted_by_rig"] > 0

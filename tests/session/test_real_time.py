@@ -4,7 +4,6 @@ import json
 import signal
 from pathlib import Path
 
-import live_process
 import numpy as np
 import pytest
 
@@ -18,20 +17,6 @@ from wetloop.replay import verify
 from wetloop.session import run_session
 
 SECOND = 25000
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start sessions; whatever is left of them ends with the test."""
-    sessions = []
-
-    def begin(*settings):
-        sessions.append(live_process.LiveSession(tmp_path, *settings))
-        return sessions[-1]
-
-    yield begin
-    for session in sessions:
-        session.clean_up()
 
 
 def rows_of(path):
@@ -69,8 +54,8 @@ def test_a_session_in_real_time_loses_nothing_and_replays(tmp_path, settings):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_ends_the_session_with_a_complete_file(start, number):
-    session = start()
+def test_one_signal_ends_the_session_with_a_complete_file(played_live, number):
+    session = played_live()
     session.process.send_signal(number)
     out, _ = session.process.communicate(timeout=120)
     assert session.process.returncode == 130
@@ -82,8 +67,8 @@ def test_one_signal_ends_the_session_with_a_complete_file(start, number):
     assert verify(session.file).agrees
 
 
-def test_a_stopped_session_falls_silent_within_the_lease_and_loses_no_sample(start):
-    session = start()
+def test_a_stopped_session_falls_silent_within_the_lease_and_loses_no_sample(played_live):
+    session = played_live()
     session.process.send_signal(signal.SIGSTOP)
     session.play_on(1.0)
     session.process.send_signal(signal.SIGCONT)
@@ -103,8 +88,8 @@ def test_a_stopped_session_falls_silent_within_the_lease_and_loses_no_sample(sta
     assert verify(session.file).agrees
 
 
-def test_a_train_keeps_its_intervals_through_a_pause_within_the_lease(start):
-    session = start(
+def test_a_train_keeps_its_intervals_through_a_pause_within_the_lease(played_live):
+    session = played_live(
         "guard.lease_ms=900", "encoder.hold_ms=900", "encoder.min_rate_hz=40", "encoder.max_rate_hz=40",
         "source.cells=100",
     )  # fmt: skip
@@ -125,8 +110,8 @@ def test_a_train_keeps_its_intervals_through_a_pause_within_the_lease(start):
 
 
 @pytest.mark.parametrize("role", ["engine", "source", "stimulator", "recorder"])
-def test_a_dead_part_ends_the_session_by_name(start, role):
-    session = start()
+def test_a_dead_part_ends_the_session_by_name(played_live, role):
+    session = played_live()
     name = session.arena_name
     session.signal(role, signal.SIGKILL)
     _, err = session.process.communicate(timeout=120)
@@ -139,8 +124,8 @@ def test_a_dead_part_ends_the_session_by_name(start, role):
     assert name not in [segment.name for segment in segments()]
 
 
-def test_a_killed_session_is_survived_by_its_file(start):
-    session = start()
+def test_a_killed_session_is_survived_by_its_file(played_live):
+    session = played_live()
     session.process.kill()
     for role in session.roles:
         session.outlive(role)
@@ -163,8 +148,8 @@ def test_overruns_pause_or_trip(tmp_path, policy):
     assert verify(Path(summary.file)).agrees
 
 
-def test_a_stalled_source_catches_up_and_loses_nothing(start):
-    session = start()
+def test_a_stalled_source_catches_up_and_loses_nothing(played_live):
+    session = played_live()
     session.signal("source", signal.SIGSTOP)
     signal_later(session, 0.3)
     session.play_on(1.0)
@@ -180,8 +165,8 @@ def test_a_stalled_source_catches_up_and_loses_nothing(start):
 
 
 @pytest.mark.parametrize("policy", ["pause", "stop"])
-def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
-    session = start("watch.lost.patience_s=0.6", f"watch.lost.policy={policy}")
+def test_a_rig_that_is_lost_pauses_or_ends_the_session(played_live, policy):
+    session = played_live("watch.lost.patience_s=0.6", f"watch.lost.policy={policy}")
     session.signal("source", signal.SIGSTOP)
     if policy == "stop":
         session.outlive("engine")
@@ -204,8 +189,8 @@ def test_a_rig_that_is_lost_pauses_or_ends_the_session(start, policy):
     assert verify(session.file).agrees
 
 
-def test_a_session_whose_rig_is_lost_can_be_ended(start):
-    session = start("watch.lost.patience_s=0.1", "watch.lost.policy=continue")
+def test_a_session_whose_rig_is_lost_can_be_ended(played_live):
+    session = played_live("watch.lost.patience_s=0.1", "watch.lost.policy=continue")
     session.signal("source", signal.SIGSTOP)
     control = session.control
     wait_position(control, 2**62, now_host_ns() + 500_000_000)
