@@ -15,12 +15,13 @@ from wetloop.engine.host import obtain
 from wetloop.engine.live import control_word, now_host_ns, set_control_word
 from wetloop.engine.waits import wait_stop, wait_trigger
 from wetloop.engine.words import ACCEPTED, LATE_AT_RIG, SILENCE, SILENCED
-from wetloop.kernels.rings import ENGINE, load_head
+from wetloop.kernels.rings import ENGINE, load_head, put
 
 if TYPE_CHECKING:
     from wetloop.core.protocols import Stimulator
     from wetloop.core.types import RigInfo
     from wetloop.engine.live import Shared
+    from wetloop.kernels.records import Record
 
 LOOK_NS = 20_000_000
 STOP_LOOK_NS = 1_000_000
@@ -51,7 +52,7 @@ class Delivery:
         self._look_ns = LOOK_NS if self._stop_input is None else STOP_LOOK_NS
         self._immediate, self._latency_ns = info.immediate, round(info.trigger_latency_ms * 1e6)
         self._triggers = RingReader(shared.triggers, ENGINE)
-        self._planned: deque[tuple[int, int]] = deque()
+        self._planned: deque[Record] = deque()
 
     def step(self) -> None:
         """Wait a little for what is due, and deliver it; a stop input that is raised silences the session first."""
@@ -62,32 +63,24 @@ class Delivery:
             wait_stop(self._control, now_host_ns() + LOOK_NS)
             return
         until_ns = now_host_ns() + self._look_ns
-        due_ns = self._due_ns(self._planned[0][0]) if self._planned else until_ns
+        due_ns = self._due_ns(self._planned[0]) if self._planned else until_ns
         if not wait_trigger(self._shared.triggers, self._control, min(due_ns, until_ns)):
             return
         for trigger in self._triggers.take():
-            pulse = int(trigger["sample_index"]), int(trigger["pattern"])
             if self._immediate:
-                self._planned.append(pulse)
+                self._planned.append(trigger)
             else:
-                self._tell(*pulse)
-        while self._planned and (due_ns := self._due_ns(self._planned[0][0])) <= now_host_ns():
-            sample, pattern = self._planned.popleft()
+                tell(self._shared, self._stimulator, trigger)
+        while self._planned and (due_ns := self._due_ns(self._planned[0])) <= now_host_ns():
+            trigger = self._planned.popleft()
             if now_host_ns() - due_ns > LATE_NS:
-                self._control[LATE_AT_RIG] += 1
+                _refuse(self._shared, trigger)
             else:
-                self._tell(sample, pattern)
+                tell(self._shared, self._stimulator, trigger)
 
-    def _tell(self, sample: int, pattern: int) -> None:
-        try:
-            self._stimulator.trigger(pattern, sample)
-            self._control[ACCEPTED] += 1
-        except LatePulseError:
-            self._control[LATE_AT_RIG] += 1
-
-    def _due_ns(self, sample: int) -> int:
+    def _due_ns(self, trigger: Record) -> int:
         newest = self._shared.clock.slots[(load_head(self._shared.clock.words) - 1) % self._shared.clock.slots.size]
-        return Estimate(*newest.item()).host_at(sample) - self._latency_ns
+        return Estimate(*newest.item()).host_at(int(trigger["sample_index"])) - self._latency_ns
 
     def fall_silent(self) -> None:
         """Have the rig forget its planned pulses, once; triggers on their way stay where they are."""
@@ -95,6 +88,20 @@ class Delivery:
             self._stimulator.silence()
             self._planned.clear()
             set_control_word(self._control, SILENCED, now_host_ns())
+
+
+def tell(shared: Shared, stimulator: Stimulator, trigger: Record) -> None:
+    """Have a pulse delivered; one that the stimulator does not take is counted, and recorded."""
+    try:
+        stimulator.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
+        shared.control[ACCEPTED] += 1
+    except LatePulseError:
+        _refuse(shared, trigger)
+
+
+def _refuse(shared: Shared, trigger: Record) -> None:
+    shared.control[LATE_AT_RIG] += 1
+    put(shared.refusals, trigger.item())
 
 
 class Courier:

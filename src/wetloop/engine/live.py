@@ -32,7 +32,7 @@ from wetloop.engine.words import (
 from wetloop.kernels.borrow import borrowed
 from wetloop.kernels.clock import now_ns, pause, sleep_until_ns
 from wetloop.kernels.jit import counted, inner, kernel
-from wetloop.kernels.records import BLOCK, COMMAND, DELIVERED, FATES, KINDS, PULSE, SPIKE
+from wetloop.kernels.records import BLOCK, COMMAND, DELIVERED, DELIVERY, FATES, KINDS, PULSE, SPIKE
 from wetloop.kernels.rings import (
     ENGINE,
     HEAD,
@@ -74,10 +74,6 @@ PACKET = np.dtype(
         ("reserved", "<i4"), ("arrival_ns", "<i8"),
     ]
 )  # fmt: skip
-DELIVERY = np.dtype(
-    [("sample_index", "<i8"), ("pattern", "<i4"), ("voice", "<i4"), ("serial", "<i8"), ("forwarded_ns", "<i8")]
-)
-"""A pulse as it was handed to the stimulator, and when."""
 
 
 class Packets(NamedTuple):
@@ -105,6 +101,7 @@ class Shared(NamedTuple):
     packets: Packets
     triggers: Ring
     deliveries: Ring
+    refusals: Ring
     decisions: Ring
     operator: Ring
     frames: Ring
@@ -123,6 +120,7 @@ class Shared(NamedTuple):
             packets=Packets(arena.ring("packets"), arena.arrays["packets.samples"], arena.arrays["packets.spikes"]),
             triggers=arena.ring("triggers"),
             deliveries=arena.ring("deliveries"),
+            refusals=arena.ring("refusals"),
             decisions=arena.ring("decisions"),
             operator=arena.ring("operator"),
             frames=arena.ring("frames"),
@@ -142,6 +140,7 @@ READERS: dict[str, tuple[int, ...]] = {
     "packets": (ENGINE,),
     "triggers": (ENGINE,),
     "deliveries": (RECORDER,),
+    "refusals": (RECORDER,),
     "decisions": (RECORDER,),
     "frames": (RECORDER,),
     "clock": (RECORDER,),
@@ -163,8 +162,8 @@ def shared_spec(
     rings = {
         "spikes": (SPIKE, 1 << 17), "pulses": (PULSE, 1 << 14), "blocks": (BLOCK, 1 << 15),
         "commands": (COMMAND, 1 << 12), "operator": (COMMAND, 1 << 8), "packets": (PACKET, depth),
-        "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "decisions": (decision_dtype, 1 << 14),
-        "frames": (frame_dtype, FRAMES_HELD), "clock": (ESTIMATE, 1 << 6),
+        "triggers": (DELIVERY, 1 << 12), "deliveries": (DELIVERY, 1 << 14), "refusals": (DELIVERY, 1 << 12),
+        "decisions": (decision_dtype, 1 << 14), "frames": (frame_dtype, FRAMES_HELD), "clock": (ESTIMATE, 1 << 6),
         "alarms": (ALARM, HELD),
     }  # fmt: skip
     spec: dict[str, tuple[Any, tuple[int, ...]]] = {

@@ -8,18 +8,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wetloop.core.clock import WallPace
-from wetloop.core.errors import LatePulseError
 from wetloop.core.protocols import Stimulator
 from wetloop.core.rig_clock import RigClock
 from wetloop.engine.arena import Arena
 from wetloop.engine.build import new_engine
 from wetloop.engine.continuity import Continuity
 from wetloop.engine.crew import orphaned, report
-from wetloop.engine.delivery import Courier, Delivery
+from wetloop.engine.delivery import Courier, Delivery, tell
 from wetloop.engine.engine import Engine, RingReader
 from wetloop.engine.host import obtain
 from wetloop.engine.live import (
-    DELIVERY,
     PACKET,
     Forwarding,
     Shared,
@@ -33,14 +31,13 @@ from wetloop.engine.live import (
 )
 from wetloop.engine.waits import wait_start, wait_trigger
 from wetloop.engine.words import (
-    ACCEPTED,
     ENDED,
-    LATE_AT_RIG,
     ORIGIN,
     SILENCE,
     SILENCED,
     STOP,
 )
+from wetloop.kernels.records import DELIVERY
 from wetloop.kernels.rings import ENGINE, new_ring, put
 
 if TYPE_CHECKING:
@@ -160,7 +157,8 @@ def _simulate_packets(shared: Shared, source: Source, parent: int, stimulator: S
             if control_word(shared.control, SILENCE):
                 _fall_silent(shared, stimulator)
             else:
-                _trigger(shared, stimulator, triggers)
+                for trigger in triggers.take():
+                    tell(shared, stimulator, trigger)
         try:
             held.append(source.read())
         except EOFError:
@@ -194,15 +192,6 @@ def _fall_silent(shared: Shared, stimulator: Stimulator) -> None:
     stimulator.silence()
     if not control_word(shared.control, SILENCED):
         set_control_word(shared.control, SILENCED, now_host_ns())
-
-
-def _trigger(shared: Shared, stimulator: Stimulator, triggers: RingReader) -> None:
-    for trigger in triggers.take():
-        try:
-            stimulator.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
-            shared.control[ACCEPTED] += 1
-        except LatePulseError:
-            shared.control[LATE_AT_RIG] += 1
 
 
 class Device(NamedTuple):

@@ -42,6 +42,11 @@ PULSE = np.dtype(
 )  # fmt: skip
 """A pulse that was asked for, and what became of it."""
 
+DELIVERY = np.dtype(
+    [("sample_index", "<i8"), ("pattern", "<i4"), ("voice", "<i4"), ("serial", "<i8"), ("forwarded_ns", "<i8")]
+)
+"""A pulse as it was handed to the stimulator, and when."""
+
 BLOCK = np.dtype(
     [
         ("start_sample", "<i8"), ("n_samples", "<i4"), ("lost_samples", "<i4"), ("serial", "<i8"),

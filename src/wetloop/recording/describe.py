@@ -10,9 +10,10 @@ import numpy as np
 from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
 from wetloop.engine.alarm_rows import plain
-from wetloop.kernels.records import FATES, KINDS
+from wetloop.kernels.records import DELIVERED, FATES, KINDS
 from wetloop.recording import schema
 from wetloop.recording.journal import journal_path
+from wetloop.recording.reached import reached
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -110,12 +111,13 @@ def _spikes(recording: Recording, duration_s: float) -> dict[str, Any]:
 
 def _pulses(recording: Recording) -> dict[str, Any]:
     kind, fate = (recording.column(schema.PULSES, name) for name in ("kind", "fate"))
-    delivered = kind[fate == 0]
+    given = reached(recording)
     return {
         "count": len(kind),
         "by_fate": _counts(fate, FATES),
         "by_kind": _counts(kind, KINDS),
-        "delivered_by_kind": _counts(delivered, KINDS),
+        "delivered_by_kind": _counts(kind[given], KINDS),
+        "refused_by_stimulator": int((fate == DELIVERED).sum() - given.sum()),
     }
 
 

@@ -139,6 +139,8 @@ class OpenRecording:
     def pulses(self) -> TableView:
         """Pulses that were asked for; only those with ``fate`` 0 (delivered) reached the culture.
 
+        What a stimulator did not take all the same is in the table ``events/stimulation_refused`` of the file.
+
         Columns, each of shape (n_pulses,): ``time_s`` float64 (start of the first phase), ``sample_index`` int64
         (samples), ``pattern`` int32, codes ``kind``, ``fate`` and ``priority`` uint8, ``voice`` int32, ``serial``
         int64; float32 ``first_amplitude`` and ``second_amplitude`` in the rig's unit (mV or uA), ``first_us``,

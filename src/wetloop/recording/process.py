@@ -137,7 +137,7 @@ class _Recorder:
             RingReader(shared.deliveries, RECORDER),
             RingReader(shared.operator, RECORDER),
         )
-        self._alarms = RingReader(shared.alarms, RECORDER)
+        self._alarms, self._refusals = RingReader(shared.alarms, RECORDER), RingReader(shared.refusals, RECORDER)
 
     def take(self) -> None:
         """Move what waits in the rings to the writer: effects before causes, so that no decision lacks its spikes."""
@@ -145,6 +145,7 @@ class _Recorder:
         self._writer.append_to(schema.FRAMES, self._frames.take())
         self._writer.append_to(schema.RIG_CLOCK, self._clock.take())
         self._writer.append_to(schema.ALARMS, self._alarms.take())
+        self._writer.append_to(schema.REFUSALS, self._refusals.take())
         decisions, blocks = self._decisions.take(), self._blocks.take()
         pulses, spikes, operator = self._pulses.take(), self._spikes.take(), self._operator.take()
         self._backlog = sum(map(len, (decisions, blocks, pulses, spikes, operator)))

@@ -13,7 +13,7 @@ import numpy as np
 from wetloop.core.rig_clock import ESTIMATE
 from wetloop.core.types import Answer, Priority, Timing, Update
 from wetloop.engine.alarm_rows import ALARM
-from wetloop.kernels.records import BLOCK, COMMAND, EXCLUSIONS, FATES, KINDS, PULSE, SPIKE, STATES
+from wetloop.kernels.records import BLOCK, COMMAND, DELIVERY, EXCLUSIONS, FATES, KINDS, PULSE, SPIKE, STATES
 
 FORMAT_VERSION = 2
 """Grows when an older Wetloop would take a new recording for something that it is not: where a column or document was
@@ -149,7 +149,8 @@ PULSE_PARAMETERS = (
 
 PULSES = Table(
     "events/stimulation",
-    "Every pulse that was asked for and its fate; only those with fate 0 (delivered) reached the culture.",
+    "Every pulse that was asked for and its fate; only those with fate 0 (delivered) reached the culture, without "
+    "those of the table stimulation_refused, where there is one.",
     (
         Column("timestamp", "<f8", "Start of the first phase, s: sample_index over the sampling frequency."),
         Column("electrodes", "<i4", "Rows of the electrodes table that were stimulated at once."),
@@ -276,7 +277,21 @@ ALARMS = Table(
     64,
 )
 
+REFUSALS = Table(
+    "events/stimulation_refused",
+    "Pulses with fate 0 (delivered) that the stimulator did not take: too late there, or it was away.",
+    (
+        Column("timestamp", "<f8", "When it was to start, s: sample_index over the sampling frequency."),
+        Column("pattern", "<i4", "Row of the table of patterns.", "pattern"),
+        Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
+        Column("serial", "<i8", "Serial of the command that set the voice; -1 where a reflex asked.", "serial"),
+        Column("sample_index", "<i8", "When it was to start on the rig's clock, samples.", "sample_index"),
+        Column("forwarded_ns", "<i8", "When it was sent to the stimulator, on the host's clock, ns.", "forwarded_ns"),
+    ),
+    256,
+)
+
 RECORDS = {SPIKES: SPIKE, PULSES: PULSE, BLOCKS: BLOCK, COMMANDS: COMMAND}
 """Record type of each table that every recording has; those of decisions and pictures depend on the session."""
-SOMETIMES = {RIG_CLOCK: ESTIMATE, ALARMS: ALARM}
+SOMETIMES = {RIG_CLOCK: ESTIMATE, ALARMS: ALARM, REFUSALS: DELIVERY}
 """Record type of each table that a recording may lack, beside pictures."""

@@ -50,7 +50,7 @@ def write_skeleton(
     """
     nwb = _Skeleton(header, Columns(filters)).build(None if raw_filters is None else Columns(raw_filters))
     NWBHDF5IO(file=file, mode="w").write(nwb)
-    for table in (schema.SPIKES, schema.PULSES, schema.ALARMS):
+    for table in (schema.SPIKES, schema.PULSES, schema.ALARMS, schema.REFUSALS):
         file[table.path]["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
     for axis in "xy":
         file[schema.ELECTRODES][f"rel_{axis}"].attrs["description"] = f"Position of the contact along {axis}, um."
@@ -102,7 +102,8 @@ class _Skeleton:
         patterns = self._patterns()
         module.add(patterns)
         module.add(self._table(schema.COMMANDS))
-        self._nwb.add_events_table(self._events(schema.PULSES, patterns))
+        for table in (schema.PULSES, schema.REFUSALS):
+            self._nwb.add_events_table(self._events(table, patterns))
 
     def _patterns(self) -> DynamicTable:
         table = self._header.table

@@ -109,13 +109,17 @@ class Stimuli:
         return {"electrodes": self._channels[where], "electrodes_index": index, **values}
 
 
+RARE = (schema.ALARMS, schema.REFUSALS)
+"""Tables that most sessions have nothing for."""
+
+
 class Tables:
     """All growing tables of a recording."""
 
     def __init__(self, file: h5py.File, header: Header) -> None:
         frames = (schema.FRAMES,) * header.keeps_frames
         clock = (schema.RIG_CLOCK,) * header.follows_clock
-        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS, schema.ALARMS)
+        tables = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS, *RARE)
         self._file, self._sampling_frequency = file, header.info.sampling_frequency
         self._tables = {t: Growing(file, t, header.info.sampling_frequency) for t in (*tables, *frames, *clock)}
         self._stimuli = Stimuli(header.table)
@@ -135,10 +139,11 @@ class Tables:
             extend(self._file[f"{schema.GAME_FRAMES}/timestamps"], rows["sample_index"] / self._sampling_frequency)
 
     def leave_out_empty(self) -> None:
-        """Take tables out of the file that most sessions have nothing for."""
-        if not self._tables[schema.ALARMS].n_rows:
-            del self._tables[schema.ALARMS]
-            del self._file[schema.ALARMS.path]
+        """Take the rare tables out of the file that there was nothing for."""
+        for table in RARE:
+            if not self._tables[table].n_rows:
+                del self._tables[table]
+                del self._file[table.path]
 
     def _start(self, series: str, sample: int) -> None:
         if series not in self._started and series in self._file:
