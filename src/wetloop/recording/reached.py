@@ -21,10 +21,9 @@ NAMES = ["sample_index", "pattern", "voice", "serial"]
 
 def reached(recording: Recording) -> npt.NDArray[np.bool_]:
     """Return whether each pulse reached the culture, as far as a computer can know, shape (n_pulses,)."""
-    pulses = recording.pulses()
-    given: npt.NDArray[np.bool_] = pulses["fate"] == DELIVERED
+    given: npt.NDArray[np.bool_] = recording.column(schema.PULSES, "fate") == DELIVERED
     if recording.has(schema.REFUSALS.path):
         n_rows = recording.n_rows(schema.REFUSALS)
         refused = read_rows(recording.values, schema.REFUSALS, DELIVERY, n_rows)
-        given &= ~np.isin(pulses[NAMES], refused[NAMES])
+        given &= ~np.isin(recording.pulses()[NAMES], refused[NAMES])
     return given
