@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wetloop.config import load_config
+from wetloop.recording.reached import stim_report
 from wetloop.recording.reader import Recording
 from wetloop.session import run_session
 
@@ -66,7 +67,7 @@ def played(kind, minutes):
             config = configured(kind, emulator.settings, folder, minutes)
             summary = run_session(config, accelerated=False)
             with Recording(Path(summary.file)) as recording:
-                decisions, told = recording.decisions(), recording.stim_report()
+                decisions, told = recording.decisions(), stim_report(recording)
     finally:
         emulator.close()
     facts, accepted = summary.real_time, summary.real_time["triggers_accepted_by_rig"]

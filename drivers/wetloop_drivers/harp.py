@@ -23,7 +23,9 @@ from wetloop.core.errors import RigError
 from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers import harp_wire as wire
+from wetloop_drivers.links import ReconnectConfig
 from wetloop_drivers.outputs import LineConfig, beside, lines_for, told_pulse
+from wetloop_drivers.redial import by_policy
 from wetloop_drivers.serial_line import SerialLine, first_to_answer
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from wetloop.core.guard import PatternTable
     from wetloop.core.types import RigInfo
+    from wetloop_drivers.redial import Redial
 
 WHAT = "Harp device"
 ANSWER_NS = 500_000_000
@@ -74,6 +77,9 @@ class HarpConfig(StimulatorConfig):
     """Time that a stimulator needs from one pulse to the next, ms."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
     """From the command to the pulse, ms."""
+    reconnect: ReconnectConfig = ReconnectConfig()
+    """What to do when the line is lost. With a ``stop_input`` the session ends whatever is said here: a stop that
+    cannot be read is taken as pressed."""
     limits: BoundLimits = StimLimits()
     """What the stimulators behind the lines can do."""
 
@@ -104,9 +110,9 @@ class HarpConfig(StimulatorConfig):
             if lines_for(pattern, self.lines) is None
         ]
 
-    def build(self, info: RigInfo) -> Harp:
+    def build(self, info: RigInfo) -> Harp | Redial:
         _ = info
-        return Harp(self)
+        return Harp(self) if self.stop_input is not None else by_policy(lambda: Harp(self), self.reconnect)
 
 
 class Delivery(NamedTuple):

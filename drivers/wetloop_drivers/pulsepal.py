@@ -21,8 +21,10 @@ from wetloop.core.errors import LatePulseError, RigError
 from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers import pulsepal_wire as wire
+from wetloop_drivers.links import ReconnectConfig
 from wetloop_drivers.outputs import Wiring, beside
 from wetloop_drivers.pulsepal_plan import misfits, plan, settings_of
+from wetloop_drivers.redial import by_policy
 from wetloop_drivers.serial_line import SerialLine, first_to_answer
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from wetloop.core.guard import PatternTable
     from wetloop.core.types import Records, RigInfo
+    from wetloop_drivers.redial import Redial
 
 WHAT = "Pulse Pal"
 FILE_NAME = "wetloop.pps"
@@ -57,6 +60,8 @@ class PulsePalConfig(StimulatorConfig):
     would hold the next one back."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
     """From the command to the pulse, ms: about 1 over USB."""
+    reconnect: ReconnectConfig = ReconnectConfig()
+    """What to do when the line is lost; a device that comes back is loaded and read back anew."""
     limits: BoundLimits = StimLimits()
     """What the isolators or current stages can do."""
 
@@ -95,9 +100,9 @@ class PulsePalConfig(StimulatorConfig):
     def misfits(self, table: PatternTable) -> Sequence[str]:
         return list(misfits(table, self.outputs, self.longest_us))
 
-    def build(self, info: RigInfo) -> PulsePal:
+    def build(self, info: RigInfo) -> PulsePal | Redial:
         _ = info
-        return PulsePal(self)
+        return by_policy(lambda: PulsePal(self), self.reconnect)
 
 
 class PulsePal:

@@ -1,7 +1,8 @@
 """A serial line to one device: opened for this program alone, with a deadline on every answer.
 
 Devices are told apart by what they answer, never by the names of their ports. A line that breaks is told with
-``RigError``, naming the port; it is not opened again, since a device that was unplugged has forgotten its settings.
+``LostLineError``, naming the port; it is not opened again, since a device that was unplugged has forgotten its
+settings: ``redial`` makes a new one and prepares the device anew.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 Device = TypeVar("Device")
 EXTRA = "serial"
 POLL_S = 0.02
+
+
+class LostLineError(RigError):
+    """The port of a device is gone, as when it is unplugged."""
 
 
 class SerialLine:
@@ -124,8 +129,10 @@ class SerialLine:
         """Return what has come; wait a moment where nothing has."""
         return self._waiting() or self._read(1)
 
-    def _lost(self, error: OSError) -> RigError:
-        return RigError(f"{self._what} at {self.port} is gone ({error}): plug it in again, and start a new session")
+    def _lost(self, error: OSError) -> LostLineError:
+        return LostLineError(
+            f"{self._what} at {self.port} is gone ({error}): plug it in again, and start a new session"
+        )
 
 
 def first_to_answer(ports: Sequence[str], what: str, greet: Callable[[str], Device]) -> Device:

@@ -24,7 +24,9 @@ from wetloop.core.errors import LatePulseError, RigError
 from wetloop.core.limits import BoundLimits, StimLimits
 from wetloop.core.plugin import StimulatorConfig
 from wetloop_drivers import stimjim_wire as wire
+from wetloop_drivers.links import ReconnectConfig
 from wetloop_drivers.outputs import Wiring, beside, covers, told_wiring
+from wetloop_drivers.redial import by_policy
 from wetloop_drivers.serial_line import SerialLine, first_to_answer
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from wetloop.core.guard import Pattern, PatternTable, Pulse
     from wetloop.core.types import RigInfo
     from wetloop_drivers.outputs import Outputs
+    from wetloop_drivers.redial import Redial
 
 WHAT = "StimJim"
 MARGIN_US = 1000
@@ -59,6 +62,8 @@ class StimJimConfig(StimulatorConfig):
     """Largest part of a phase by which the converter's step may unbalance a pulse: 0.05 asks for 2.1 uA."""
     trigger_latency_ms: float = Field(1.0, ge=0, le=100)
     """From the command to the pulse, ms: about 1 over USB."""
+    reconnect: ReconnectConfig = ReconnectConfig()
+    """What to do when the line is lost; a device that comes back is loaded and read back anew."""
     limits: BoundLimits = StimLimits()
     """What the electrodes can take beyond what the rig says."""
 
@@ -94,9 +99,9 @@ class StimJimConfig(StimulatorConfig):
     def misfits(self, table: PatternTable) -> Sequence[str]:
         return [f"pattern {name!r}: {fault}" for name, pattern in table for fault in self._faults(pattern)]
 
-    def build(self, info: RigInfo) -> StimJim:
+    def build(self, info: RigInfo) -> StimJim | Redial:
         _ = info
-        return StimJim(self)
+        return by_policy(lambda: StimJim(self), self.reconnect)
 
     def _faults(self, pattern: Pattern) -> Iterator[str]:
         pulse = pattern.pulse

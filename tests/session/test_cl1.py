@@ -12,6 +12,7 @@ from wetloop.core.errors import GuardError, LatePulseError, RigError
 from wetloop.core.guard import Pattern, Pulse, StimGuard
 from wetloop.core.rig_pulses import TAKEN
 from wetloop.emulation import bench
+from wetloop.recording.reached import stim_report
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 from wetloop.session import run_session
@@ -40,7 +41,7 @@ def test_what_the_file_says_was_delivered_reached_the_culture_there(started, rea
     summary = run_session(reaching(CONFIG, settings, "duration=3"), accelerated=False)
     with Recording(summary.file) as recording:
         triggers, patterns = recording.triggers(), list(recording.patterns.values())
-        report = recording.stim_report()
+        report = stim_report(recording)
     where = Cl1Config(**settings).build(1).info.probe.contact_ids.astype(int)
     on_dish = {c: int(n % 8 * 8 + n // 8) for c, n in enumerate(where)}
     told = [patterns[k].channels for k in triggers["pattern"][triggers["outcome"] == TAKEN]]

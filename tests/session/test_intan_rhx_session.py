@@ -10,6 +10,7 @@ from wetloop.config import load_config
 from wetloop.core.rig_pulses import TAKEN
 from wetloop.emulation import bench
 from wetloop.kernels.records import DELIVERED
+from wetloop.recording.reached import stim_report
 from wetloop.recording.reader import Recording
 from wetloop.replay import verify
 from wetloop.session import run_session
@@ -38,7 +39,7 @@ def test_pong_runs_replays_and_stimulates_what_the_file_says(dish_behind_rhx, tm
     assert verify(Path(summary.file)).differences == []
     with Recording(summary.file) as recording:
         pulses, triggers, patterns = recording.pulses(), recording.triggers(), list(recording.patterns.values())
-        seen, report = recording.seen_pulses(), recording.stim_report()
+        seen, report = recording.seen_pulses(), stim_report(recording)
     taken = triggers[triggers["outcome"] == TAKEN]
     asked = Counter(channel for k in taken["pattern"].tolist() for channel in patterns[k].channels)
     came = Counter(channel for pulse in dish.delivered for channel in pulse.pattern.channels)

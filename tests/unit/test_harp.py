@@ -1,58 +1,24 @@
 """A Harp device over a real serial line: its lines fire stimulators, and its clock tells when."""
 
-from contextlib import contextmanager
-
 import pytest
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import RigError
-from wetloop.core.guard import Pattern, Pulse, StimGuard
-from wetloop.culture.config import PoissonConfig
-from wetloop.emulation import bench
+from wetloop.core.guard import Pattern, Pulse
 from wetloop_drivers import harp_wire as wire
 from wetloop_drivers.emulators.harp import OUTPUTS
-from wetloop_drivers.emulators.serial_port import DevicePort
 from wetloop_drivers.harp import HarpConfig
 
-RIG = PoissonConfig().build(1).info
 PULSE = Pulse.balanced(100, 200, "mV")
 LINES = [{"bit": 3, "electrodes": [0], "amplitude": 100, "phase_us": 200}]
 
 
-def table_of(config, *patterns):
-    return StimGuard(config.describe(RIG)).prepare({f"pattern {k}": p for k, p in enumerate(patterns)})
-
-
 @pytest.fixture
-def rig():
-    dish, (emulator,) = bench(["harp"], ["culture.kind=poisson"])
-    yield dish, emulator, HarpConfig(**dish.start([emulator]))
-    dish.close()
-    assert dish.failure is None
+def rig(plugged):
+    return plugged("harp")
 
 
-@contextmanager
-def ready(config, *patterns):
-    """Give a prepared stimulator."""
-    stimulator = config.build(config.describe(RIG))
-    try:
-        stimulator.prepare(table_of(config, *patterns))
-        yield stimulator
-    finally:
-        stimulator.close()
-
-
-@contextmanager
-def behind(config, hear):
-    """Give the configuration of a device that answers so."""
-    port = DevicePort(hear)
-    try:
-        yield config.model_copy(update={"ports": (port.name,)})
-    finally:
-        port.close()
-
-
-def test_lines_rise_and_fall_and_the_device_tells_when(rig):
+def test_lines_rise_and_fall_and_the_device_tells_when(rig, ready):
     dish, emulator, config = rig
     with ready(config, Pattern(PULSE, (2,)), Pattern(PULSE, (0, 1))) as stimulator:
         for pattern in (0, 1, 0):
@@ -70,7 +36,7 @@ def test_lines_rise_and_fall_and_the_device_tells_when(rig):
     assert emulator.board.registers[OUTPUTS][0] == 0
 
 
-def test_silence_after_a_trigger_waits_for_its_own_answer(rig):
+def test_silence_after_a_trigger_waits_for_its_own_answer(rig, ready):
     _, emulator, config = rig
     with ready(config, Pattern(PULSE, (2,))) as stimulator:
         for _ in range(5):
@@ -80,7 +46,7 @@ def test_silence_after_a_trigger_waits_for_its_own_answer(rig):
         assert emulator.board.registers[OUTPUTS][0] == 0
 
 
-def test_another_kind_of_device_is_refused(rig):
+def test_another_kind_of_device_is_refused(rig, ready):
     _, _, config = rig
     other = config.model_copy(update={"who_am_i": 1104})
     with pytest.raises(RigError, match="kind 1216, not 1104"), ready(other, Pattern(PULSE, (0,))):
@@ -89,7 +55,7 @@ def test_another_kind_of_device_is_refused(rig):
         stimulator.ping()
 
 
-def test_a_register_that_is_not_there_is_told(rig):
+def test_a_register_that_is_not_there_is_told(rig, ready):
     _, _, config = rig
     wrong = config.model_copy(update={"clear_register": 99})
     with pytest.raises(RigError, match="refuses 65535 in register 99"), ready(wrong, Pattern(PULSE, (0,))):
@@ -101,18 +67,18 @@ def test_a_register_that_is_not_there_is_told(rig):
             stimulator.ping()
 
 
-def test_a_line_that_is_not_raised_is_told_at_the_next_trigger(rig):
+def test_a_line_that_is_not_raised_is_told_at_the_next_trigger(rig, ready, port_of):
     _, emulator, config = rig
     raises = wire.command(config.set_register, 2, 1)
+    deaf = port_of(lambda data: emulator.board.hear(data.removeprefix(raises), 0))
     with (
-        behind(config, lambda data: emulator.board.hear(data.removeprefix(raises), 0)) as deaf,
-        ready(deaf, Pattern(PULSE, (0,))) as stimulator,
+        ready(config.model_copy(update={"ports": (deaf.name,)}), Pattern(PULSE, (0,))) as stimulator,
         pytest.raises(RigError, match="a line was not raised"),
     ):
         wait_until(lambda: stimulator.trigger(0, 0), 5.0)
 
 
-def test_a_cut_cable_is_told_with_its_port(rig):
+def test_a_cut_cable_is_told_with_its_port(rig, ready):
     _, emulator, config = rig
     with ready(config, Pattern(PULSE, (0,))) as stimulator:
         emulator.unplug()
@@ -121,7 +87,7 @@ def test_a_cut_cable_is_told_with_its_port(rig):
 
 
 @pytest.mark.parametrize("pattern", [Pattern(PULSE, (1,)), Pattern(Pulse.balanced(90, 200, "mV"), (0,))])
-def test_what_no_line_delivers_is_told_with_numbers(pattern):
+def test_what_no_line_delivers_is_told_with_numbers(pattern, table_of):
     config = HarpConfig(lines=LINES)
     (told,) = config.misfits(table_of(config, pattern))
     assert told.endswith("but no lines deliver that: bit 3 -100 / 100 mV, 200 / 200 us on [0]")
@@ -140,7 +106,7 @@ def test_impossible_lines_are_refused(settings, told):
         HarpConfig(**settings)
 
 
-def test_an_input_asks_to_stop_once_it_was_raised(rig):
+def test_an_input_asks_to_stop_once_it_was_raised(rig, ready, table_of, beside):
     _, emulator, config = rig
     with ready(config, Pattern(PULSE, (0,))) as stimulator:
         stimulator.trigger(0, 0)
@@ -150,12 +116,12 @@ def test_an_input_asks_to_stop_once_it_was_raised(rig):
         assert wait_until(stimulator.stop_asked, 5.0)
         assert [event.state for event in stimulator.inputs] == [1, 0, 2]
     with pytest.raises(RigError, match=r"input 1 \(stop_input\) asks to stop: release it"):
-        config.build(RIG).prepare(table_of(config, Pattern(PULSE, (0,))))
+        config.build(beside).prepare(table_of(config, Pattern(PULSE, (0,))))
     with ready(config.model_copy(update={"stop_input": None}), Pattern(PULSE, (0,))) as stimulator:
         assert stimulator.stop_asked() is None
 
 
-def test_an_input_that_is_low_can_ask_to_stop(rig):
+def test_an_input_that_is_low_can_ask_to_stop(rig, ready):
     _, _, config = rig
     with (
         pytest.raises(RigError, match="asks to stop"),

@@ -1,45 +1,19 @@
 """A StimJim over a real serial line: trains stored and read back, started, counted and never late."""
 
-from contextlib import contextmanager
-from dataclasses import replace
-
 import pytest
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import LatePulseError, RigError
-from wetloop.core.guard import Pattern, Pulse, StimGuard
-from wetloop.core.limits import StimLimits
-from wetloop.culture.config import PoissonConfig
-from wetloop.emulation import bench
+from wetloop.core.guard import Pattern, Pulse
 from wetloop_drivers import stimjim_wire as wire
-from wetloop_drivers.emulators.serial_port import DevicePort
 from wetloop_drivers.stimjim import StimJimConfig
 
-RIG = replace(PoissonConfig().build(1).info, limits=StimLimits())
 WEAK, STRONG = Pulse.balanced(5, 200, "uA"), Pulse(-9, 100, 9, 100, "uA", 50)
 
 
-def table_of(config, *patterns):
-    return StimGuard(config.describe(RIG)).prepare({f"pattern {k}": p for k, p in enumerate(patterns)})
-
-
 @pytest.fixture
-def rig():
-    dish, (emulator,) = bench(["stimjim"], ["culture.kind=poisson"])
-    yield dish, emulator, StimJimConfig(**dish.start([emulator]))
-    dish.close()
-    assert dish.failure is None
-
-
-@contextmanager
-def ready(config, *patterns):
-    """Give a prepared stimulator."""
-    stimulator = config.build(config.describe(RIG))
-    try:
-        stimulator.prepare(table_of(config, *patterns))
-        yield stimulator
-    finally:
-        stimulator.close()
+def rig(plugged):
+    return plugged("stimjim")
 
 
 def starts(stimulator, pattern):
@@ -51,7 +25,7 @@ def starts(stimulator, pattern):
     return True
 
 
-def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig):
+def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig, ready, beside):
     dish, emulator, config = rig
     with ready(config, Pattern(WEAK, (0,)), Pattern(STRONG, (1, 0)), Pattern(STRONG, (1,))) as stimulator:
         assert emulator.firmware.trains[1] == wire.Train(
@@ -62,12 +36,12 @@ def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig):
             assert wait_until(lambda n=n: stimulator.ping() or stimulator.reports.completed == n, 5.0)
         assert stimulator.reports == wire.Reports(started=3, completed=3, delivered=3)
     assert [pulse.pattern.channels for pulse in dish.delivered] == [(0,), (0, 1), (1,)]
-    kohm = RIG.access_resistance_kohm
+    kohm = beside.access_resistance_kohm
     told = [(pulse.pattern.pulse.second_amplitude, pulse.pattern.pulse.interphase_us) for pulse in dish.delivered]
     assert told == [(5 * kohm, 0), (9 * kohm, 50), (9 * kohm, 50)]
 
 
-def test_a_pulse_that_would_be_held_back_is_late(rig):
+def test_a_pulse_that_would_be_held_back_is_late(rig, ready):
     _, _, config = rig
     slow = config.model_copy(update={"min_interval_ms": 10_000})
     with ready(slow, Pattern(Pulse.balanced(5, 3_900_000, "uA"), (0,)), Pattern(WEAK, (1,))) as stimulator:
@@ -76,43 +50,34 @@ def test_a_pulse_that_would_be_held_back_is_late(rig):
             stimulator.trigger(1, 0)
 
 
-def test_the_port_is_chosen_by_its_answer(rig):
+def test_the_port_is_chosen_by_its_answer(rig, ready, port_of):
     _, _, config = rig
-    other = DevicePort(lambda data: data)
-    try:
-        with ready(config.model_copy(update={"ports": (other.name, *config.ports)}), Pattern(WEAK, (0,))) as stimulator:
-            stimulator.ping()
-    finally:
-        other.close()
+    other = port_of(lambda data: data)
+    with ready(config.model_copy(update={"ports": (other.name, *config.ports)}), Pattern(WEAK, (0,))) as stimulator:
+        stimulator.ping()
 
 
-def test_a_device_that_stores_something_else_is_refused(rig):
+def test_a_device_that_stores_something_else_is_refused(rig, ready, port_of):
     _, emulator, config = rig
-    port = DevicePort(lambda data: emulator.firmware.hear(data.replace(b"-5,", b"-6,"), 0.0))
-    try:
-        with (
-            pytest.raises(RigError, match="stored train 0 as"),
-            ready(config.model_copy(update={"ports": (port.name,)}), Pattern(WEAK, (0,))),
-        ):
-            pass
-    finally:
-        port.close()
+    port = port_of(lambda data: emulator.firmware.hear(data.replace(b"-5,", b"-6,"), 0.0))
+    with (
+        pytest.raises(RigError, match="stored train 0 as"),
+        ready(config.model_copy(update={"ports": (port.name,)}), Pattern(WEAK, (0,))),
+    ):
+        pass
 
 
-def test_a_train_that_is_not_started_is_told_at_the_next_trigger(rig):
+def test_a_train_that_is_not_started_is_told_at_the_next_trigger(rig, ready, port_of):
     _, emulator, config = rig
-    port = DevicePort(lambda data: b"" if data.startswith(b"T") else emulator.firmware.hear(data, 0.0))
-    try:
-        with (
-            ready(config.model_copy(update={"ports": (port.name,)}), Pattern(WEAK, (0,))) as stimulator,
-            pytest.raises(RigError, match="a train was not started"),
-        ):
-            wait_until(lambda: starts(stimulator, 0) and False, 5.0)
-    finally:
-        port.close()
+    port = port_of(lambda data: b"" if data.startswith(b"T") else emulator.firmware.hear(data, 0.0))
+    with (
+        ready(config.model_copy(update={"ports": (port.name,)}), Pattern(WEAK, (0,))) as stimulator,
+        pytest.raises(RigError, match="a train was not started"),
+    ):
+        wait_until(lambda: starts(stimulator, 0) and False, 5.0)
 
 
-def test_a_cut_cable_is_told_with_its_port(rig):
+def test_a_cut_cable_is_told_with_its_port(rig, ready):
     _, emulator, config = rig
     with ready(config, Pattern(WEAK, (0,))) as stimulator:
         emulator.unplug()
@@ -130,7 +95,7 @@ def test_a_cut_cable_is_told_with_its_port(rig):
         (Pattern(Pulse.balanced(1, 200, "uA"), (0,)), "may unbalance it by 10%, .* use at least 3 uA"),
     ],
 )
-def test_what_does_not_fit_is_told_with_numbers(pattern, told):
+def test_what_does_not_fit_is_told_with_numbers(pattern, told, table_of):
     config = StimJimConfig(outputs={1: (0,), 2: (1,)})
     with pytest.raises(AssertionError, match=told):
         raise AssertionError("\n".join(config.misfits(table_of(config, pattern))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wetloop.kernels.records import DELIVERED
+from wetloop.recording.reached import reached
 
 if TYPE_CHECKING:
     from wetloop.core.layout import Layout
@@ -77,8 +77,7 @@ class Story:
 
     def _pulses(self, recording: Recording) -> Marks:
         """Return one mark per delivered pulse and electrode."""
-        pulses = recording.pulses()
-        pulses = pulses[pulses["fate"] == DELIVERED]
+        pulses = recording.pulses()[reached(recording)]
         pulses = pulses[np.argsort(pulses["sample_index"], kind="stable")]
         channels = [np.array(pattern.channels, np.int64) for pattern in recording.patterns.values()]
         used = [channels[pattern] for pattern in pulses["pattern"]]

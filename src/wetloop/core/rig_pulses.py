@@ -19,8 +19,8 @@ TRIGGERED = np.dtype(
     ]
 )  # fmt: skip
 """A pulse that was handed to the rig, and what it said: an index of OUTCOMES."""
-OUTCOMES = ("taken", "too late")
-TAKEN, TOO_LATE = range(len(OUTCOMES))
+OUTCOMES = ("taken", "refused")
+TAKEN, REFUSED = range(len(OUTCOMES))
 SEEN = np.dtype([("sample_index", "<i8"), ("channel_index", "<i4"), ("reserved", "<i4")])
 """The first sample of a pulse on one channel, as the rig tells it."""
 LONGEST_S = 0.2

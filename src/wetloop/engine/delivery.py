@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from wetloop.core.errors import LatePulseError
 from wetloop.core.protocols import StopInput
 from wetloop.core.rig_clock import Estimate
-from wetloop.core.rig_pulses import TAKEN, TOO_LATE
+from wetloop.core.rig_pulses import REFUSED, TAKEN
 from wetloop.engine.emergency import ask_to_stop
 from wetloop.engine.engine import RingReader
 from wetloop.engine.host import obtain
@@ -75,7 +75,7 @@ class Delivery:
         while self._planned and (due_ns := self._due_ns(self._planned[0])) <= now_host_ns():
             trigger = self._planned.popleft()
             if now_host_ns() - due_ns > LATE_NS:
-                note_outcome(self._shared, trigger, TOO_LATE)
+                note_outcome(self._shared, trigger, REFUSED)
             else:
                 hand_to_rig(self._shared, self._stimulator, trigger)
 
@@ -97,7 +97,7 @@ def hand_to_rig(shared: Shared, stimulator: Stimulator, trigger: Record) -> None
     try:
         stimulator.trigger(int(trigger["pattern"]), int(trigger["sample_index"]))
     except LatePulseError:
-        outcome = TOO_LATE
+        outcome = REFUSED
     note_outcome(shared, trigger, outcome)
 
 

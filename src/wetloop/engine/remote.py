@@ -87,7 +87,10 @@ def live_facts(shared: Shared, crew: Crew) -> dict[str, Any]:
         "pulses_unread": int((RingReader(shared.rings.pulses, STIMULATOR).take()["fate"] == DELIVERED).sum()),
         "triggers_unread": len(RingReader(shared.triggers, ENGINE).take()),
     }
-    rings = {"packets": shared.packets.ring, "decisions": shared.decisions, "triggers": shared.triggers}
+    rings = {
+        "packets": shared.packets.ring, "decisions": shared.decisions, "triggers": shared.triggers,
+        "triggered": shared.triggered, "seen": shared.seen,
+    }  # fmt: skip
     dropped = {f"dropped_{name}": int(ring.words[DROPPED]) for name, ring in rings.items()}
     counts = {name: control_word(shared.control, word) for name, word in words.items()}
     return counts | unread | dropped | {"rig_clock": _clock_facts(shared), "permissions": dict(crew.reports)}

@@ -11,9 +11,10 @@ from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
 from wetloop.core.rig_pulses import OUTCOMES
 from wetloop.engine.alarm_rows import plain
-from wetloop.kernels.records import FATES, KINDS
+from wetloop.kernels.records import DELIVERED, FATES, KINDS
 from wetloop.recording import schema
 from wetloop.recording.journal import journal_path
+from wetloop.recording.reached import reached, stim_report
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -111,12 +112,13 @@ def _spikes(recording: Recording, duration_s: float) -> dict[str, Any]:
 
 def _pulses(recording: Recording) -> dict[str, Any]:
     kind, fate = (recording.column(schema.PULSES, name) for name in ("kind", "fate"))
-    delivered = kind[fate == 0]
+    given = reached(recording)
     return {
         "count": len(kind),
         "by_fate": _counts(fate, FATES),
         "by_kind": _counts(kind, KINDS),
-        "delivered_by_kind": _counts(delivered, KINDS),
+        "delivered_by_kind": _counts(kind[given], KINDS),
+        "delivered_but_not_at_the_rig": int((fate == DELIVERED).sum() - given.sum()),
     }
 
 
@@ -125,7 +127,7 @@ def _at_the_rig(recording: Recording) -> dict[str, Any]:
     triggers = recording.triggers()
     if not len(triggers):
         return {}
-    told = recording.stim_report()._asdict() if len(recording.seen_pulses()) else {}
+    told = stim_report(recording)._asdict() if len(recording.seen_pulses()) else {}
     return {"at_the_rig": _counts(triggers["outcome"], OUTCOMES), **({"told_by_the_rig": told} if told else {})}
 
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from wetloop.core import jsonl
 from wetloop.core.errors import RecordingError
-from wetloop.kernels.records import DELIVERED
 from wetloop.recording import schema
+from wetloop.recording.reached import reached
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Ledger(NamedTuple):
 def delivered(file: Path) -> dict[str, Any]:
     """Return what a recording says was delivered: its identifier, duration, pulses, and charge by contact, nC."""
     with Recording(file) as recording:
-        given = recording.column(schema.PULSES, "fate") == DELIVERED
+        given = reached(recording)
         charge_nc = recording.column(schema.PULSES, "charge_nc").astype(float)
         electrodes, info = recording.pulse_electrodes(), recording.info
         start, stop = recording.extent()

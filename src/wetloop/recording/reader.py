@@ -13,7 +13,7 @@ import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.core.limits import StimLimits
-from wetloop.core.rig_pulses import SEEN, TAKEN, TRIGGERED, account, seen_rows
+from wetloop.core.rig_pulses import SEEN, TRIGGERED
 from wetloop.engine.alarm_rows import ALARM, Alarm
 from wetloop.kernels.records import BLOCK, COMMAND, PULSE, SPIKE
 from wetloop.recording import header as heads
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from wetloop.core.guard import Pattern
     from wetloop.core.layout import Layout
-    from wetloop.core.rig_pulses import StimReport
     from wetloop.core.types import Records, RigInfo
 
 TABLES = (schema.SPIKES, schema.PULSES, schema.BLOCKS, schema.COMMANDS, schema.DECISIONS)
@@ -199,15 +198,6 @@ class Recording:
     def seen_pulses(self) -> Records:
         """Return the pulses that the rig told of, on each electrode, dtype SEEN; of rigs that do."""
         return self._rows(schema.SEEN_PULSES, SEEN) if self.has(schema.SEEN_PULSES.path) else np.zeros(0, SEEN)
-
-    def stim_report(self) -> StimReport:
-        """Return what became of the pulses that the rig took, by what it told of them."""
-        triggers, patterns = self.triggers(), tuple(self.patterns.values())
-        taken = triggers[triggers["outcome"] == TAKEN]
-        channels = [patterns[k].channels for k in taken["pattern"].tolist()]
-        samples = np.repeat(taken["sample_index"], [len(each) for each in channels])
-        asked = seen_rows(samples, [c for each in channels for c in each])
-        return account(asked, self.seen_pulses(), self.info.sampling_frequency)
 
     def decisions(self) -> Records:
         """Return all decisions with their actions and observations, dtype ``decision_dtype``."""

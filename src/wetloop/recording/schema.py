@@ -289,7 +289,9 @@ TRIGGERS = Table(
         Column("sample_index", "<i8", "When it was to begin on the rig's clock, samples.", "sample_index"),
         Column("forwarded_ns", "<i8", "When it went to the rig's process, on the host's clock, ns.", "forwarded_ns"),
         Column("told_ns", "<i8", "When the rig's answer was known, on the host's clock, ns.", "told_ns"),
-        Column("outcome", "<i4", f"What the rig's driver said: {_codes(OUTCOMES)}, and so not delivered.", "outcome"),
+        Column(
+            "outcome", "<i4", f"{_codes(OUTCOMES)} (too late at the rig, or it was away) and not delivered.", "outcome"
+        ),
     ),
     2048,
 )
@@ -311,5 +313,5 @@ IN_REAL_TIME = {RIG_CLOCK: ESTIMATE, TRIGGERS: TRIGGERED, SEEN_PULSES: SEEN}
 """Record type of each table of sessions in real time."""
 SOMETIMES = {ALARMS: ALARM} | IN_REAL_TIME
 """Record type of each table that a recording may lack, beside pictures."""
-LEFT_OUT_EMPTY = (ALARMS, TRIGGERS, SEEN_PULSES)
+LEFT_OUT_EMPTY = (ALARMS, SEEN_PULSES)
 """Tables that most sessions have nothing for."""

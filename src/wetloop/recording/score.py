@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wetloop.kernels.records import DELIVERED
 from wetloop.recording import schema
+from wetloop.recording.reached import reached
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def score(path: Path) -> tuple[Score, dict[str, Any]]:
             reward_per_min=float(decisions["reward"].sum()) / minutes if minutes else 0.0,
             events_per_min=_events_per_min(decisions, header["event_names"], minutes),
             **_episodes(recording),
-            pulses=int((recording.column(schema.PULSES, "fate") == DELIVERED).sum()),
+            pulses=int(reached(recording).sum()),
         )
         return made, config
 

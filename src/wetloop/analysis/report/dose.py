@@ -10,7 +10,7 @@ import numpy as np
 
 from wetloop.analysis.report.numbers import Columns, Numbers, worded
 from wetloop.analysis.report.style import KIND_COLOURS, Panel, new_figure
-from wetloop.kernels.records import DELIVERED, KINDS
+from wetloop.kernels.records import KINDS
 from wetloop.recording.dose import Ledger
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def measure(session: Material) -> DoseNumbers:
     """Return pulses and charge by electrode and kind."""
     n, n_kinds = session.info.n_channels, len(KINDS)
     counts, charge = np.zeros((n, n_kinds), np.int64), np.zeros((n, n_kinds))
-    delivered = session.pulses["fate"] == DELIVERED
+    delivered = session.reached
     for number, pattern in enumerate(session.patterns.values()):
         used = delivered & (session.pulses["pattern"] == number)
         kinds = session.pulses["kind"][used]

@@ -125,6 +125,8 @@ def _pulses(session: Material) -> Iterator[str]:
         for fate, n in zip(fates, counts, strict=True)
         if fate not in EXPECTED
     ]
+    if refused := int((session.pulses["fate"] == DELIVERED).sum() - session.reached.sum()):
+        odd.append(("not taken by the stimulator", refused))
     if odd:
         yield "Pulses not delivered: " + "; ".join(f"{n} ({fate})" for fate, n in odd) + "."
 

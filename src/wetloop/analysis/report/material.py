@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wetloop.analysis.activity import Activity
-from wetloop.kernels.records import DELIVERED, EXCLUSIONS, KINDS
+from wetloop.kernels.records import EXCLUSIONS, KINDS
 from wetloop.recording import schema
+from wetloop.recording.reached import reached
 from wetloop.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Material:
         First sample and end of the recording.
     spikes, pulses, decisions, episodes, blocks
         Records as ``Recording`` gives them.
+    reached
+        Which pulses reached the culture, shape (n_pulses,).
     charge_nc
         Charge of the larger phase of each pulse on each of its electrodes, nC, shape (n_pulses,).
     """
@@ -63,6 +66,7 @@ class Material:
     extent: tuple[int, int]
     spikes: Records
     pulses: Records
+    reached: npt.NDArray[np.bool_]
     decisions: Records
     episodes: Records
     blocks: Records
@@ -98,7 +102,7 @@ class Material:
     @cached_property
     def delivered(self) -> Records:
         """Pulses that reached the culture, ordered in time."""
-        kept = self.pulses[self.pulses["fate"] == DELIVERED]
+        kept = self.pulses[self.reached]
         ordered: Records = kept[np.argsort(kept["sample_index"], kind="stable")]
         return ordered
 
@@ -137,6 +141,7 @@ def material(path: Path, *, trusted: bool = False) -> Material:
             extent=recording.extent(),
             spikes=recording.spikes(),
             pulses=recording.pulses(),
+            reached=reached(recording),
             decisions=recording.decisions(),
             episodes=_counted(recording),
             blocks=recording.blocks(),
