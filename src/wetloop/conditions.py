@@ -59,6 +59,8 @@ def applied(config: SessionConfig) -> SessionConfig:
     if config.condition == "agent":
         update["decoder"] = ByAgentConfig(agent=config.agent)
         update["source"] = update["source"].model_copy(update={"rate_hz": SILENT_HZ})
+        never = config.watch.silent.model_copy(update={"at_most_hz": -1.0})
+        update["watch"] = config.watch.model_copy(update={"silent": never})
     return config.model_copy(update=update)
 
 

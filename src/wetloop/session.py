@@ -155,7 +155,7 @@ def run_session(
 
 def _play(performance: Performance, on_progress: Callable[[Progress], None] | None, stop: threading.Event) -> Summary:
     """Play on a stage, and close it."""
-    setting, stage, players = performance
+    setting, stage, _ = performance
     config = setting.config
     tally = Tally(stage.log, setting.info.late_us, _reporter(on_progress, setting))
     begun = time.monotonic()

@@ -28,9 +28,7 @@ VELOCITIES = (-1.0, 0.0, 1.0)
 class Decisions:
     """The loop of a session whose actions come from outside; feedback still decides on pauses, and all is recorded."""
 
-    def __init__(
-        self, rig: Rig, players: Players, log: DecisionLog, n_decisions: int, stop: threading.Event
-    ) -> None:
+    def __init__(self, rig: Rig, players: Players, log: DecisionLog, n_decisions: int, stop: threading.Event) -> None:
         self._rig, self._players, self._log = rig, players, log
         self._last_index = n_decisions - 1
         self._ticks = rig.ticks(n_decisions, stop)

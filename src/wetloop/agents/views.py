@@ -27,7 +27,7 @@ APART_MS = 100
 class View(Protocol):
     """Turns what the task tells into what an agent is shown."""
 
-    space: spaces.Box
+    space: spaces.Box[Any]
 
     def begin(self) -> None:
         """Forget what was shown before: a rally begins."""
@@ -40,7 +40,7 @@ class Numbers:
     """Numbers of the observation, about -1 to 1."""
 
     def __init__(self, n: int, chosen: Callable[[npt.NDArray[np.float32]], list[float]]) -> None:
-        self.space = spaces.Box(-2.0, 2.0, (n,), np.float32)
+        self.space: spaces.Box[Any] = spaces.Box(-2.0, 2.0, (n,), np.float32)
         self._chosen = chosen
 
     def begin(self) -> None:
@@ -54,7 +54,7 @@ class Pictures:
     """Grey pictures of the field, now and ``APART_MS`` ago, uint8 of shape (2, 40, 40)."""
 
     def __init__(self, task: TaskRunner, decision_ms: float) -> None:
-        self.space = spaces.Box(0, 255, (2, SIDE, SIDE), np.uint8)
+        self.space: spaces.Box[Any] = spaces.Box(0, 255, (2, SIDE, SIDE), np.uint8)
         self._task = task
         self._shown: deque[npt.NDArray[np.uint8]] = deque(maxlen=1 + max(1, round(APART_MS / decision_ms)))
 

@@ -168,7 +168,7 @@ class SessionConfig(_Section):
         "stimulus", "silent", "no_feedback", "rest", "yoked", "noise",
         "agent", "zero_spikes", "poisson_spikes", "shuffled_channels", "random_actions",
     ] = "stimulus"  # fmt: skip
-    """Experimental arm; the last four exchange what the decoder sees, nothing else. An agent plays without a culture."""
+    """Experimental arm; the last four exchange what the decoder sees, nothing else. An agent has no culture."""
     source: SourceConfig
     """Where the activity comes from: a simulated culture, a recording, or a rig."""
     stimulator: StimulatorConfig
