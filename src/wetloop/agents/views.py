@@ -37,10 +37,10 @@ class View(Protocol):
 
 
 class Numbers:
-    """Numbers of the observation, about -1 to 1."""
+    """Numbers of the observation: places from -1 to 1, velocities in fields per second."""
 
     def __init__(self, n: int, chosen: Callable[[npt.NDArray[np.float32]], list[float]]) -> None:
-        self.space: spaces.Box[Any] = spaces.Box(-2.0, 2.0, (n,), np.float32)
+        self.space: spaces.Box[Any] = spaces.Box(-np.inf, np.inf, (n,), np.float32)
         self._chosen = chosen
 
     def begin(self) -> None:
