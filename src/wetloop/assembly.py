@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from wetloop.coding.agent import ByAgentConfig
 from wetloop.conditions import applied
 from wetloop.core.errors import ConfigError, GuardError
 from wetloop.core.guard import StimGuard
@@ -84,6 +85,8 @@ def describe(config: SessionConfig) -> tuple[Setting, Source]:
         Where the rig cannot do what the configuration asks for.
     """
     played = applied(config)
+    if isinstance(played.decoder, ByAgentConfig):
+        played.decoder.admit(played.task)
     source = played.source.build(config.seed)
     setting = setting_on(played.stimulator.describe(source.info), config)
     stimulates = played.source if setting.has_own_stimulator else played.stimulator

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+from wetloop.coding.agent import ByAgentConfig
 from wetloop.coding.controls import Control, ControlConfig
 from wetloop.registry import find
 
@@ -22,7 +23,10 @@ EXCHANGED: dict[str, dict[str, str]] = {
     "rest": {"encoder": "none", "feedback": "silent"},
     "yoked": {"feedback": "yoked"},
     "noise": {"source": "poisson"},
+    "agent": {"source": "poisson", "encoder": "none", "feedback": "silent"},
 }
+SILENT_HZ = 1e-9
+"""Rate of the spikes on the rig of an agent, which reads none, Hz: there will be none."""
 CONTROLS: tuple[Control, ...] = get_args(Control)
 """Conditions that put a control around the decoder and leave everything else as it is under ``stimulus``."""
 RULES_OUT = {
@@ -35,6 +39,7 @@ RULES_OUT = {
     "poisson_spikes": "that channel rates alone give the score, without anything that cells answer to stimulation",
     "shuffled_channels": "that how much the culture fires gives the score, no matter where",
     "random_actions": "that the task gives the score to anyone, whatever the actions",
+    "agent": "that a program, which learns from rewards in a game as long, scores as well",
 }
 """What a condition rules out where ``stimulus`` scores better than it."""
 
@@ -49,8 +54,13 @@ def applied(config: SessionConfig) -> SessionConfig:
         update["decoder"] = ControlConfig(control=config.condition, decoder=config.decoder)
     if config.condition == "no_feedback":
         update["task"] = config.task.endless()
-    if config.condition == "rest":
+    if config.condition in {"rest", "agent"}:
         update["reflex"] = type(config.reflex)()
+    if config.condition == "agent":
+        update["decoder"] = ByAgentConfig(agent=config.agent)
+        update["source"] = update["source"].model_copy(update={"rate_hz": SILENT_HZ})
+        never = config.watch.silent.model_copy(update={"at_most_hz": -1.0})
+        update["watch"] = config.watch.model_copy(update={"silent": never})
     return config.model_copy(update=update)
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wetloop import assembly, provenance, stages
+from wetloop.coding.agent import ByAgentConfig
 from wetloop.core.errors import WetloopError
 from wetloop.kernels.jit import compiled
 from wetloop.recording.tally import LONG_RALLY, Tally
@@ -16,6 +17,7 @@ from wetloop.recording.tally import LONG_RALLY, Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from wetloop.agents.session import AgentSession
     from wetloop.assembly import Players, Setting
     from wetloop.config import SessionConfig
     from wetloop.engine.rig import Rig
@@ -153,7 +155,7 @@ def run_session(
 
 def _play(performance: Performance, on_progress: Callable[[Progress], None] | None, stop: threading.Event) -> Summary:
     """Play on a stage, and close it."""
-    setting, stage, players = performance
+    setting, stage, _ = performance
     config = setting.config
     tally = Tally(stage.log, setting.info.late_us, _reporter(on_progress, setting))
     begun = time.monotonic()
@@ -168,7 +170,7 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
         stage.rig.warm_up()
         begun = time.monotonic()
         with stage.rig:
-            Session(stage.rig, players, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
+            _loop(performance, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
         return finish(_ending(performance, tally, stop))
     except BaseException as error:
         if isinstance(error, Exception):
@@ -178,6 +180,15 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
         raise
     finally:
         stage.close()
+
+
+def _loop(performance: Performance, tally: Tally) -> Session | AgentSession:
+    setting, stage, players = performance
+    if isinstance(setting.played.decoder, ByAgentConfig):
+        from wetloop.agents.session import AgentSession
+
+        return AgentSession(stage.rig, players, tally, setting.config)
+    return Session(stage.rig, players, tally)
 
 
 def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) -> Callable[[Tally], None]:

@@ -104,7 +104,7 @@ def stepped_stage(setting: Setting, source: Source, task: TaskRunner, stop: thre
     path = recording_path(setting.config)
     writer = Writer(path, header, **_how(recording))
     care = _care(setting, engine, stop or threading.Event(), path, None)
-    dogs = [*watchdogs(setting.config.watch), DiskWatch(lambda: writer.space_mb)]
+    dogs = [*watchdogs(setting.played.watch), DiskWatch(lambda: writer.space_mb)]
     watch = Watch(dogs, care.alarms, care.brake, EngineView(engine, setting.info), Unpaced())
     rig = Rig(engine, hardware, setting.table, setting.plan, watch)
     decisions = new_ring(header.decision_dtype, ROWS, RECORDER)
@@ -159,7 +159,7 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     steering = Steering(shared, brake, Overruns(config.overrun, brake, setting.info, LivePace(shared.control, rate)))
     lost = LostSource(config.watch.lost, alarms, brake, steering.heed)
     recorder = RecorderWatch(Recorder(shared, crew, alarms), path, rate, recording)
-    dogs = [lost, *watchdogs(config.watch), DiskWatch(recorder.disk_mb)]
+    dogs = [lost, *watchdogs(setting.played.watch), DiskWatch(recorder.disk_mb)]
     watch = Watch(dogs, alarms, brake, EngineView(engine, setting.info), steering)
     rig = Rig(engine, LiveHardware(arena, crew, lost), setting.table, setting.plan, watch)
     log = _with_camera(RemoteLog(shared.decisions, header.event_names, rate, recorder), setting, task, shared.frames)

@@ -30,7 +30,8 @@ def summary_view(summary: Mapping[str, Any]) -> Iterator[RenderableType]:
     if asked_for:
         yield pulses_table(asked_for)
     if not summary["reacts"]:
-        yield Text("Note: a recorded culture cannot react; this score says nothing about learning.", style="yellow")
+        who = "an agent played" if summary["condition"] == "agent" else "a recorded culture cannot react"
+        yield Text(f"Note: {who}; this score says nothing about learning by cells.", style="yellow")
     yield Text(f"Recording: {summary['file'] or 'none'}")
 
 

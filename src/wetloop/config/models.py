@@ -14,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from wetloop.coding.agent import AgentConfig
 from wetloop.config.care import CareConfig
 from wetloop.config.reflex import ReflexConfig
 from wetloop.core.layout import LayoutConfig
@@ -165,9 +166,9 @@ class SessionConfig(_Section):
     """How far behind the closing window a program takes effect, ms; by default one decision."""
     condition: Literal[
         "stimulus", "silent", "no_feedback", "rest", "yoked", "noise",
-        "zero_spikes", "poisson_spikes", "shuffled_channels", "random_actions",
+        "agent", "zero_spikes", "poisson_spikes", "shuffled_channels", "random_actions",
     ] = "stimulus"  # fmt: skip
-    """Experimental arm; those of the last row exchange what the decoder sees, nothing else."""
+    """Experimental arm; the last four exchange what the decoder sees, nothing else. An agent has no culture."""
     source: SourceConfig
     """Where the activity comes from: a simulated culture, a recording, or a rig."""
     stimulator: StimulatorConfig
@@ -182,6 +183,8 @@ class SessionConfig(_Section):
     """How activity becomes an action."""
     feedback: FeedbackConfig
     """How outcomes are answered with stimulation."""
+    agent: AgentConfig = AgentConfig()
+    """Which program plays under the condition agent."""
     reflex: ReflexConfig = ReflexConfig()
     """What answers within a frame: a compiled function, called every 1 ms with the new spikes."""
     detection: DetectionConfig = DetectionConfig()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wetloop.experiments.protocol import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from wetloop.config import SessionConfig
     from wetloop.experiments.protocol import Protocol
@@ -25,13 +25,20 @@ PLAYED_ON = {
     "poisson": "a model: drawn spikes",
     "recorded": "measured, but recorded: spikes that could not react",
 }
+DRAWN = "actions are drawn, whatever the task shows"
 NEVER_FED_BACK = ("silent", "no_feedback", "rest")
 GATED = ("three-factor", "oracle")
 """Rules of the simulated culture that change weights only when feedback pulses come."""
 
 
-def played_on(protocol: Protocol, session: str) -> str:
-    """Return whether the numbers of an experiment with this session (YAML) are of a model or were measured."""
+def played_on(protocol: Protocol, plan: Mapping[str, Any]) -> str:
+    """Return whether the numbers of an experiment are of a model or were measured, and which arms are programs."""
+    agents = [name for name, config in _configs(plan) if config.condition == "agent"]
+    programs = f"; programs, not cultures: {', '.join(agents)}" if agents else ""
+    return f"{_cultures_are(protocol, plan['session'])}{programs}"
+
+
+def _cultures_are(protocol: Protocol, session: str) -> str:
     from wetloop.config import parse_config
 
     if protocol.cultures.recorded:
@@ -42,16 +49,22 @@ def played_on(protocol: Protocol, session: str) -> str:
 
 def flat_by_construction(plan: Mapping[str, Any]) -> dict[str, str]:
     """Return why an arm cannot learn, by its name; arms that can are not among them."""
+    return {name: why for name, config in _configs(plan) if (why := _why(config))}
+
+
+def _why(config: SessionConfig) -> str:
+    if config.condition == "agent":
+        return DRAWN if config.agent.kind == "random" else ""
+    return _why_flat(config)
+
+
+def _configs(plan: Mapping[str, Any]) -> Iterator[tuple[str, SessionConfig]]:
+    """Yield the session of each arm, by the arm's name."""
     from wetloop.config import parse_config
 
-    found = {}
     for name, told in plan["arms"].items():
         arm = Arm.model_validate(told)
-        config = parse_config(plan["session"], "session", (f"condition={arm.condition}", *arm.set))
-        why = _why_flat(config)
-        if why:
-            found[name] = why
-    return found
+        yield name, parse_config(plan["session"], "session", (f"condition={arm.condition}", *arm.set))
 
 
 def _why_flat(config: SessionConfig) -> str:

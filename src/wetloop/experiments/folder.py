@@ -159,8 +159,9 @@ def _deviations(experiment: Experiment, protocol_file: Path) -> Iterator[str]:
         yield "the key was changed after it was registered: its SHA-256 does not fit"
     if protocol_file.exists() and protocol_file.read_text(encoding="utf-8-sig") != plan["protocol_text"]:
         yield f"the protocol file {protocol_file.name} has been changed since it was registered"
-    if versions() != plan["versions"]:
-        yield f"analysed with other versions than registered: {_differing(versions(), plan['versions'])}"
+    now = versions(plan["versions"])
+    if now != plan["versions"]:
+        yield f"analysed with other versions than registered: {_differing(now, plan['versions'])}"
     yield from (f"{row['at']}: {row['what']}" for row in jsonl.rows(folder / DEVIATIONS))
     yield from _of_runs(experiment)
     done = {run.code for run in experiment.runs}

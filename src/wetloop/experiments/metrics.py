@@ -55,24 +55,30 @@ class Measured(NamedTuple):
     episodes: dict[str, int]
 
 
-def measured(path: Path, metrics: Sequence[Metric], windows_s: Mapping[str, tuple[float, float]]) -> Measured:
-    """Return what a recording comes to; windows are in s from its first decision.
+def measured(
+    path: Path,
+    metrics: Sequence[Metric],
+    windows_s: Mapping[str, tuple[float, float]],
+    rallies: int | None = None,
+) -> Measured:
+    """Return what a recording comes to; windows are in s from its first decision, and end with the last rally counted.
 
     An episode belongs to the window in which it ended, as its length is known only then. One that still ran when the
     session ended counts if it had a hit, as in the session's summary.
     """
     with Recording(path) as recording:
-        spans = {name: _span(recording, *window) for name, window in windows_s.items()}
+        spans = {name: _span(recording, *window, rallies) for name, window in windows_s.items()}
     found = {metric: {name: FORMULAS[metric](span) for name, span in spans.items()} for metric in metrics}
     return Measured(found, {name: len(span.episodes) for name, span in spans.items()})
 
 
-def _span(recording: Recording, start_s: float, stop_s: float) -> Span:
+def _span(recording: Recording, start_s: float, stop_s: float, rallies: int | None) -> Span:
     decisions, rate_hz = recording.decisions(), recording.info.sampling_frequency
     origin = decisions["start_sample"][0] if len(decisions) else 0
     start, stop = origin + start_s * rate_hz, origin + stop_s * rate_hz
     ended = recording.episodes()
-    ended = ended[(ended["ended_by"] != schema.SESSION_END) | (ended["hits"] > 0)]
+    ended = ended[(ended["ended_by"] != schema.SESSION_END) | (ended["hits"] > 0)][:rallies]
+    stop = min(stop, ended["stop_sample"][-1]) if len(ended) == rallies else stop
     ended = ended[(ended["stop_sample"] > start) & (ended["stop_sample"] <= stop)]
     inside = decisions[(decisions["start_sample"] >= start) & (decisions["start_sample"] < stop)]
     played = inside[inside["playing"] > 0]

@@ -20,7 +20,7 @@ from wetloop.core.plugin import seeded
 from wetloop.experiments.protocol import FALLING, Arm, read_protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wetloop.config import SessionConfig
     from wetloop.experiments.protocol import Protocol
@@ -41,6 +41,9 @@ EXPLORATORY_TESTS = (
     "(Mann-Whitney's where arms share no cultures) on the late window, Wilcoxon's early against late within each arm; "
     "for each metric Holm's correction over all of these."
 )
+PACKAGES = ("numpy", "scipy", "numba")
+OF_AGENTS = ("stable-baselines3", "torch")
+"""Packages on whose versions results depend, and those on which the results of learning agents do."""
 OF_THE_RUN = ("recording",)
 """Sections of a session's configuration that say where it is kept, not what it is."""
 
@@ -90,7 +93,7 @@ def made_from(path: Path) -> Planned:
     arms, left_out = _arms(protocol, path, base)
     letters = _letters(protocol, list(arms))
     session = to_yaml(base)
-    _rehearse(protocol, session, arms, base)
+    learn = _rehearse(protocol, session, arms, base)
     runs = list(_runs(protocol, session, arms, letters, base))
     plan = {
         "protocol": protocol.model_dump(mode="json"),
@@ -100,7 +103,7 @@ def made_from(path: Path) -> Planned:
         "arms": {name: arm.model_dump(mode="json") for name, arm in arms.items()},
         "left_out": left_out,
         "tests": _tests(protocol),
-        "versions": versions(),
+        "versions": versions(PACKAGES + OF_AGENTS * learn),
         "runs": [asdict(run) for run in runs],
         "key_sha256": sha256(letters),
     }
@@ -113,13 +116,19 @@ def sha256(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions on which results depend."""
-    from importlib.metadata import version
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions on which results depend; "none" of a package that is not installed."""
+    ours = {"wetloop": __version__, "python": platform.python_version()}
+    return ours | {name: _version(name) for name in packages if name not in ours}
 
-    return {"wetloop": __version__, "python": platform.python_version()} | {
-        name: version(name) for name in ("numpy", "scipy", "numba")
-    }
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def config_of(plan: Mapping[str, Any], key: Mapping[str, str], run: PlannedRun, folder: Path) -> SessionConfig:
@@ -191,14 +200,16 @@ def _add_who_learns(arms: dict[str, Arm], left_out: dict[str, str], protocol: Pr
             arms.setdefault(name, arm)
 
 
-def _rehearse(protocol: Protocol, session: str, arms: Mapping[str, Arm], base: SessionConfig) -> None:
-    """Refuse an arm that no rig could play: its patterns, limits and electrodes."""
+def _rehearse(protocol: Protocol, session: str, arms: Mapping[str, Arm], base: SessionConfig) -> bool:
+    """Refuse an arm that cannot be played: patterns, limits, electrodes, agents. Return whether an agent learns."""
     from wetloop.assembly import describe
     from wetloop.config import parse_config
 
     culture, layout = _cultures(protocol, base)[0], next(iter(protocol.layouts.variants))
-    for arm in arms.values():
-        describe(parse_config(session, "session", _settings(protocol, culture, layout, 0, arm)))
+    configs = [parse_config(session, "session", _settings(protocol, culture, layout, 0, arm)) for arm in arms.values()]
+    for config in configs:
+        describe(config)
+    return any(config.condition == "agent" and config.agent.kind != "random" for config in configs)
 
 
 def _letters(protocol: Protocol, names: list[str]) -> dict[str, str]:
@@ -272,12 +283,15 @@ def _tests(protocol: Protocol) -> list[str]:
     arms, primary, alpha = protocol.arms, protocol.metrics[0], protocol.alpha
     changes = "falls" if primary in FALLING else "changes"
     claim = f"The claim: {primary} {changes} more from the early to the late window in {arms.reference} than in "
+    counted = protocol.windows.rallies
+    fewer = [] if counted is None else [f"Counted: the first {counted} rallies of each run, in either window."]
     least = f"runs with fewer than {protocol.least_rallies} ended episodes in either window"
     return [
         "The unit is the culture: its runs in one arm and window are averaged first.",
         f"{claim}{arms.control}. {CLAIM_TEST}, alpha {alpha:g}, no correction, as it is one test.",
         EXPLORATORY_TESTS,
         f"Intervals: bias-corrected accelerated bootstrap, 95 %, {protocol.resamples} samples.",
+        *fewer,
         f"Left out: runs that did not complete, and {least}.",
         f"Stopping rule: {protocol.stopping}.",
     ]

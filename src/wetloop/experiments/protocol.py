@@ -96,6 +96,9 @@ class WindowsConfig(_Section):
     """Start and stop of the early window, s; may be written as 5min."""
     late: tuple[Instant, Duration] | None = None
     """Start and stop of the late window, s."""
+    rallies: int | None = Field(None, ge=2)
+    """Only so many first rallies (episodes) of each run count, and the windows end with the last of them: no arm has
+    more to learn from. By default all count."""
 
 
 class Published(_Section):

@@ -36,12 +36,14 @@ PATIENCE_S = 2.0
 
 @dataclass(frozen=True)
 class Job:
-    """One run for a worker: its plan, the session's configuration as JSON, and what is measured when."""
+    """One run for a worker: its plan, its configuration as JSON, what is measured when, and with which packages."""
 
     run: PlannedRun
     config_json: str
     metrics: tuple[Metric, ...]
     windows_s: dict[str, tuple[float, float]]
+    rallies: int | None
+    packages: tuple[str, ...]
 
 
 class Played(NamedTuple):
@@ -81,7 +83,8 @@ def _job(experiment: Experiment, run: PlannedRun) -> Job:
 
     config = config_of(experiment.plan, experiment.conditions, run, experiment.folder.resolve())
     windows_s = {name: (start, stop) for name, (start, stop) in experiment.plan["windows_s"].items()}
-    return Job(run, to_json(config), experiment.protocol.metrics, windows_s)
+    protocol, packages = experiment.protocol, tuple(experiment.plan["versions"])
+    return Job(run, to_json(config), protocol.metrics, windows_s, protocol.windows.rallies, packages)
 
 
 def _play(experiment: Experiment, jobs: Sequence[Job], workers: Workers, on_run: Callable[[Played], None]) -> None:
@@ -166,11 +169,11 @@ def _performed(job: Job) -> dict[str, Any]:
     _set_aside(file)
     with nullcontext() if at_work() else stop_on_signal() as stop:
         summary = run_session(config, accelerated=True, stop=stop)
-    told = asdict(run) | {"file": f"{file.parent.name}/{file.name}", "ended": summary.ended, "versions": versions()}
-    told["config_sha256"] = config_sha256(config)
+    told = asdict(run) | {"file": f"{file.parent.name}/{file.name}", "ended": summary.ended}
+    told |= {"config_sha256": config_sha256(config), "versions": versions(job.packages)}
     if summary.ended != COMPLETED:
         return told | {"metrics": {}, "episodes": {}}
-    found = measured(file, job.metrics, job.windows_s)
+    found = measured(file, job.metrics, job.windows_s, job.rallies)
     return told | {"metrics": found.metrics, "episodes": found.episodes}
 
 

@@ -61,7 +61,7 @@ def compare(experiment: Experiment) -> Comparison:
     claim = next((each for each in contrasts if each.claim), None)
     return Comparison(
         name=experiment.name,
-        ours=played_on(protocol, experiment.plan["session"]),
+        ours=played_on(protocol, experiment.plan),
         reference=wanted.reference,
         control=wanted.control,
         primary=protocol.metrics[0],

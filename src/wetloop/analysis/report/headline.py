@@ -94,7 +94,10 @@ def _ending(session: Material) -> Iterator[str]:
         yield "The recording was recovered after a crash; some of it may be missing."
     if session.header.get("decoder_fitted"):
         yield "The decoder had been fitted to recordings: its score does not tell that a culture learned."
-    if not session.info.reacts:
+    if session.header["condition"] == "agent":
+        agent = session.config["agent"]
+        yield f"No culture played, but an agent: {agent['kind']}, shown {agent['sees']}."
+    elif not session.info.reacts:
         yield "The spikes were a recording, which cannot react: the score says nothing about learning."
     if session.summary.get("recording_shortfall"):
         yield f"The recording lacks something: {session.summary['recording_shortfall']}"

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections import deque
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,8 @@ class Link:
                 raise RuntimeError("the connection to the device was lost")
             if start < self._packets[0].start:
                 raise ValueError(f"timestamp {start} is older than what is kept")
-            return [packet for packet in self._packets if packet.start < stop and packet.stop > start]
+            recent = takewhile(lambda packet: packet.stop > start, reversed(self._packets))
+            return [packet for packet in recent if packet.start < stop][::-1]
 
     def close(self) -> None:
         """Let go of the device."""

@@ -1,0 +1,1 @@
+"""Programs that play a session in a culture's place: the same task, decisions, pauses and recording."""
