@@ -1,11 +1,15 @@
+"""The protocols of papers can be planned, and what the docs tell of those that were played is what came of them."""
+
 from pathlib import Path
 
 import pytest
 import yaml
 
 from wetloop.coding import agent
+from wetloop.experiments import load
 from wetloop.experiments.plan import made_from
 from wetloop.experiments.protocol import Protocol
+from wetloop.experiments.statistics import compare
 
 FILES = sorted((Path(__file__).parents[2] / "configs" / "papers").glob("*.yaml"))
 
@@ -29,3 +33,11 @@ def test_every_paper_can_be_planned_with_its_control(path, tmp_path, monkeypatch
 
 def test_there_are_papers():
     assert FILES
+
+
+def test_what_the_docs_tell_of_the_cart_pole_is_what_its_runs_say():
+    docs = Path(__file__).parents[2] / "docs"
+    claim = next(each for each in compare(load(docs / "papers/organoid_cartpole")).contrasts if each.claim)
+    told = (docs / "claims.md").read_text(encoding="utf-8")
+    assert f"p = {claim.interaction.p:.2f}" in told
+    assert claim.interaction.n == 30
