@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from experiment_files import run_rows, write_protocol
 
 from wetloop.cli.main import main
-from wetloop.core import jsonl
+from wetloop.coding import agent
 from wetloop.core.errors import ConfigError
 from wetloop.experiments import load
 from wetloop.experiments.metrics import measured
@@ -49,26 +49,14 @@ FEW = {
 @pytest.fixture
 def protocol(tmp_path):
     """Write a protocol with these changes and return its path."""
-
-    def write(**changes):
-        path = tmp_path / "protocol.yaml"
-        path.write_text(yaml.safe_dump(FEW | changes))
-        return path
-
-    return write
-
-
-def rows_of(folder):
-    found = {row.pop("code"): row for row in jsonl.rows(folder / "runs.jsonl")}
-    assert all(row.pop("wall_s") > 0 for row in found.values())
-    return found
+    return lambda **changes: write_protocol(tmp_path, FEW | changes)
 
 
 def test_cultures_and_agents_are_compared_by_as_many_rallies_with_any_number_of_workers(protocol, tmp_path, capsys):
     path, one, two = protocol(), tmp_path / "one", tmp_path / "two"
     run_experiment(path, one, Workers(1))
     run_experiment(path, two, Workers(2))
-    assert rows_of(one) == rows_of(two)
+    assert run_rows(one) == run_rows(two)
     found = load(one)
     assert (found.complete, found.deviations) == (True, [])
     assert {run.condition for run in found.runs} == {"stimulus", "chance", "drawn"}
@@ -83,13 +71,13 @@ def test_cultures_and_agents_are_compared_by_as_many_rallies_with_any_number_of_
 def test_an_agents_run_that_was_lost_is_played_again_and_comes_out_the_same(protocol, tmp_path):
     changed = {"conditions": [], "reference": "drawn"}
     path, folder = protocol(arms=FEW["arms"] | changed), tmp_path / "out"
-    before = rows_of(run_experiment(path, folder, Workers()).folder)
+    before = run_rows(run_experiment(path, folder, Workers()).folder)
     lines = (folder / "runs.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "runs.jsonl").write_bytes(b"".join(lines[:2]))
     told = []
     run_experiment(path, folder, Workers(), told.append)
     assert [played.code for played in told] == [json.loads(line)["code"] for line in lines[2:]]
-    assert rows_of(folder) == before
+    assert run_rows(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -106,8 +94,8 @@ def test_an_arm_that_no_agent_can_play_is_refused_before_anything_is_written(pro
         made_from(path)
 
 
-@pytest.mark.skipif(find_spec("stable_baselines3") is not None, reason="stable-baselines3 is installed")
-def test_a_missing_extra_is_told_before_anything_starts(protocol, tmp_path, capsys):
+def test_a_missing_extra_is_told_before_anything_starts(protocol, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(agent, "EXTRA", "no_such_library")
     more = {"dqn": {"condition": "agent", "set": ["agent.kind=dqn"]}}
     path, folder = str(protocol(arms={"more": more})), tmp_path / "out"
     for arguments in (["--dry-run"], ["--out", str(folder)]):

@@ -1,11 +1,10 @@
 import json
 
 import pytest
-import yaml
+from experiment_files import run_rows, write_protocol
 
 from wetloop.cli.main import main
 from wetloop.config import parse_config
-from wetloop.core import jsonl
 from wetloop.core.errors import ConfigError
 from wetloop.experiments import load
 from wetloop.experiments.metrics import FORMULAS, measured
@@ -30,19 +29,7 @@ TINY = {
 @pytest.fixture
 def protocol(tmp_path):
     """Write a protocol with these changes and return its path."""
-
-    def write(**changes):
-        path = tmp_path / "protocol.yaml"
-        path.write_text(yaml.safe_dump(TINY | changes))
-        return path
-
-    return write
-
-
-def rows(folder):
-    found = {row.pop("code"): row for row in jsonl.rows(folder / "runs.jsonl")}
-    assert all(row.pop("wall_s") > 0 for row in found.values())
-    return found
+    return lambda **changes: write_protocol(tmp_path, TINY | changes)
 
 
 def test_the_plan_is_balanced_blinded_and_the_same_each_time(protocol):
@@ -66,7 +53,7 @@ def test_results_do_not_depend_on_the_number_of_workers(protocol, tmp_path):
     told = []
     run_experiment(path, one, Workers(1), told.append)
     run_experiment(path, two, Workers(2))
-    assert rows(one) == rows(two)
+    assert run_rows(one) == run_rows(two)
     assert [played.done for played in told] == [1, 2, 3, 4]
     assert (one / "key.json").read_text() == (two / "key.json").read_text()
     found = load(one)
@@ -81,14 +68,14 @@ def test_results_do_not_depend_on_the_number_of_workers(protocol, tmp_path):
 
 def test_a_start_again_plays_what_is_missing_and_keeps_what_was_cut_off(protocol, tmp_path):
     path, folder = protocol(), tmp_path / "out"
-    before = rows(run_experiment(path, folder, Workers()).folder)
+    before = run_rows(run_experiment(path, folder, Workers()).folder)
     lines = (folder / "runs.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "runs.jsonl").write_bytes(b"".join(lines[:3]) + lines[3][:40])
     lost, told = json.loads(lines[3])["code"], []
     assert "3 of 4 runs" in load(folder).deviations[-1]
     run_experiment(path, folder, Workers(), told.append)
     assert [played.code for played in told] == [lost]
-    assert rows(folder) == before
+    assert run_rows(folder) == before
     assert (folder / "recordings" / f"{lost}.unfinished-1.nwb").exists()
 
 

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from serial_bench import fired
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import ConfigError, LatePulseError, RigError
@@ -45,14 +46,6 @@ def test_patterns_are_unions_of_outputs_and_arrive_as_the_table_holds_them(rig, 
     assert [channels for channels, _ in told] == [(0,), (1, 2), (3,)]
     assert [pulse for _, pulse in told] == [WEAK.rounded(step), WEAK.rounded(step), STRONG.rounded(step)]
     assert not emulator.firmware.settings["triggers"]["links"].any()
-
-
-def _delivers(stimulator, pattern):
-    try:
-        stimulator.trigger(pattern, 0)
-    except LatePulseError:
-        return False
-    return True
 
 
 def test_an_output_that_is_busy_is_not_asked_again(rig, ready):
@@ -123,7 +116,7 @@ def test_a_device_that_hears_nothing_more_is_told_at_the_next_trigger(rig, ready
         stimulator.ping()
         emulator.firmware.failed = True
         with pytest.raises(RigError, match="joystick"):
-            wait_until(lambda: _delivers(stimulator, 0) and False, 5.0)
+            wait_until(lambda: fired(stimulator, 0) and False, 5.0)
     assert dish.delivered == []
 
 

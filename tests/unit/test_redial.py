@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 import pytest
+from serial_bench import fired
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import LatePulseError, RigError
@@ -81,15 +82,6 @@ def desk(tmp_path):
             emulator.close()
         used.dish.close()
         assert used.dish.failure is None
-
-
-def fired(stimulator, pattern):
-    """Trigger; return whether the pulse was taken."""
-    try:
-        stimulator.trigger(pattern, 0)
-    except LatePulseError:
-        return False
-    return True
 
 
 def begin(desk, stimulator):

@@ -1,6 +1,7 @@
 """A StimJim over a real serial line: trains stored and read back, started, counted and never late."""
 
 import pytest
+from serial_bench import fired
 
 from wetloop.core.clock import wait_until
 from wetloop.core.errors import LatePulseError, RigError
@@ -16,15 +17,6 @@ def rig(plugged):
     return plugged("stimjim")
 
 
-def starts(stimulator, pattern):
-    """Trigger, unless it would be too late."""
-    try:
-        stimulator.trigger(pattern, 0)
-    except LatePulseError:
-        return False
-    return True
-
-
 def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig, ready, beside):
     dish, emulator, config = rig
     with ready(config, Pattern(WEAK, (0,)), Pattern(STRONG, (1, 0)), Pattern(STRONG, (1,))) as stimulator:
@@ -32,7 +24,7 @@ def test_each_pattern_is_a_train_of_one_pulse_and_is_counted(rig, ready, beside)
             (1, 1), 2000, 1900, (wire.Stage(-9, -9, 100), wire.Stage(0, 0, 50), wire.Stage(9, 9, 100))
         )
         for n, pattern in enumerate((0, 1, 2), 1):
-            assert wait_until(lambda p=pattern: starts(stimulator, p), 5.0)
+            assert wait_until(lambda p=pattern: fired(stimulator, p), 5.0)
             assert wait_until(lambda n=n: stimulator.ping() or stimulator.reports.completed == n, 5.0)
         assert stimulator.reports == wire.Reports(started=3, completed=3, delivered=3)
     assert [pulse.pattern.channels for pulse in dish.delivered] == [(0,), (0, 1), (1,)]
@@ -74,7 +66,7 @@ def test_a_train_that_is_not_started_is_told_at_the_next_trigger(rig, ready, por
         ready(config.model_copy(update={"ports": (port.name,)}), Pattern(WEAK, (0,))) as stimulator,
         pytest.raises(RigError, match="a train was not started"),
     ):
-        wait_until(lambda: starts(stimulator, 0) and False, 5.0)
+        wait_until(lambda: fired(stimulator, 0) and False, 5.0)
 
 
 def test_a_cut_cable_is_told_with_its_port(rig, ready):

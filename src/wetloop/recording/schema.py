@@ -148,6 +148,10 @@ PULSE_PARAMETERS = (
 )
 """What a pattern delivers; ``{unit}`` is the rig's unit of amplitude, mV or uA."""
 
+PATTERN = Column("pattern", "<i4", "Row of the table of patterns.", "pattern")
+VOICE = Column("voice", "<i4", "Pulse train of the engine that made it.", "voice")
+SERIAL = Column("serial", "<i8", "Serial of the command that set the voice; -1 where a reflex asked.", "serial")
+
 PULSES = Table(
     "events/stimulation",
     "Every pulse that was asked for and its fate; only those with fate 0 (delivered) went to the rig; in real time "
@@ -155,12 +159,12 @@ PULSES = Table(
     (
         Column("timestamp", "<f8", "Start of the first phase, s: sample_index over the sampling frequency."),
         Column("electrodes", "<i4", "Rows of the electrodes table that were stimulated at once."),
-        Column("pattern", "<i4", "Row of the table of patterns.", "pattern"),
+        PATTERN,
         Column("kind", "u1", f"Why: {_codes(KINDS)}.", "kind"),
         Column("fate", "u1", f"What became of it: {_codes(FATES)}.", "fate"),
         Column("priority", "u1", f"The higher wins: {_enum(Priority)}.", "priority"),
-        Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
-        Column("serial", "<i8", "Serial of the command that set the voice; -1 where a reflex asked.", "serial"),
+        VOICE,
+        SERIAL,
         Column("sample_index", "<i8", "Start of the first phase on the rig's clock, samples.", "sample_index"),
         *PULSE_PARAMETERS,
     ),
@@ -283,9 +287,9 @@ TRIGGERS = Table(
     "Each delivered pulse as it was handed to the rig in a session in real time; one without a row never got there.",
     (
         Column("timestamp", "<f8", "When it was to begin, s: sample_index over the sampling frequency."),
-        Column("pattern", "<i4", "Row of the table of patterns.", "pattern"),
-        Column("voice", "<i4", "Pulse train of the engine that made it.", "voice"),
-        Column("serial", "<i8", "Serial of the command that set the voice; -1 where a reflex asked.", "serial"),
+        PATTERN,
+        VOICE,
+        SERIAL,
         Column("sample_index", "<i8", "When it was to begin on the rig's clock, samples.", "sample_index"),
         Column("forwarded_ns", "<i8", "When it went to the rig's process, on the host's clock, ns.", "forwarded_ns"),
         Column("told_ns", "<i8", "When the rig's answer was known, on the host's clock, ns.", "told_ns"),
