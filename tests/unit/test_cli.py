@@ -285,6 +285,20 @@ def test_the_summary_shows_score_pulses_and_file(capsys):
     assert "reflex" not in out
 
 
+@pytest.mark.parametrize("refused", [0, 11])
+def test_the_summary_of_real_time_says_what_the_rig_did_not_take(capsys, refused):
+    from wetloop.cli.output import show
+
+    real_time = {
+        "late_blocks": 0, "triggers_late_at_rig": refused, "pulses_forwarded": 387, "permissions": {},
+        "rig_clock": {"drift_ppm": 0.0, "jitter_us": 41.0, "jumps": 0},
+    }  # fmt: skip
+    show(*render.summary_view({**SUMMARY, "real_time": real_time}))
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("not taken 11 of 387 pulses" in out) == bool(refused)
+    assert "late packets 0" in out
+
+
 def test_the_summary_says_where_nothing_could_react(capsys):
     from wetloop.cli.output import show
 

@@ -89,6 +89,8 @@ def _game_facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _real_time_facts(real_time: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "late packets", real_time["late_blocks"]
+    if refused := real_time["triggers_late_at_rig"]:
+        yield "not taken", f"{refused} of {real_time['pulses_forwarded']} pulses: too late at the rig, or it was away"
     clock = real_time["rig_clock"]
     jumps = f", {clock['jumps']} jumps" if clock["jumps"] else ""
     yield "rig clock", f"{clock['drift_ppm']:+.1f} ppm, 95 % of packets within {clock['jitter_us']:.0f} us{jumps}"
