@@ -35,9 +35,10 @@ LAYOUTS = {
     "maxone-like": [
         "source.probe.columns=27", "source.probe.rows=15", "source.probe.pitch_um=140",
         "source.network.margin_um=100", "layout.block_um=280",
-        "source.stimulation.radius_mm=0.25", "source.stimulation.radius_at_double_mm=0.38",
+        "source.stimulation.radius_mm=0.33", "source.stimulation.radius_at_double_mm=0.48",
     ],
 }  # fmt: skip
+"""On the larger, thinner dish pulses reach farther, so that they fire as many cells: 25, 50, or 150 by all sites."""
 CANDIDATES = {
     "as it is": [],
     "flipped": ["layout.flip=true"],
@@ -48,7 +49,7 @@ CANDIDATES = {
 CHANCE = 0.41
 """Mean rally length of noise in this game."""
 SETTINGS = ["task.crossing_s=2", "recording.journal=none"]
-KNOWN = (range(101, 141), range(201, 241))
+KNOWN = (range(1, 33), range(101, 141), range(201, 241), range(401, 581), range(601, 631))
 """Seeds of earlier experiments."""
 
 
@@ -216,7 +217,7 @@ def table(plan, done) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--first-seed", type=int, default=301)
+    parser.add_argument("--first-seed", type=int, default=701)
     parser.add_argument("--cultures", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--pre-test-minutes", type=float, default=5.0)

@@ -130,8 +130,8 @@ class BcmConfig(PlasticityConfig):
 class TaggedConfig(PlasticityConfig):
     """What rules with tags share; by itself it is not a kind of rule."""
 
-    eta: NotNegative = 1.5
-    """Weight change by a tag of 1 when the factor is 1 over its mean, mV."""
+    eta: NotNegative = 4.0
+    """Weight change by a tag of 1 when the factor is 1, mV."""
     pair_tau_ms: Positive = 20.0
     """Decay of the effect of a spike of the source before one of the target, ms."""
     tag_tau_ms: Positive = 1000.0
@@ -146,10 +146,6 @@ class TaggedConfig(PlasticityConfig):
     """A small volley counts only if fewer cells fired just before (trace of 10 ms)."""
     burst_share: Annotated[float, Field(gt=0, le=1)] = 0.06
     """Recent spikes (trace of 10 ms), as a share of the cells, at which tags are halved."""
-    mean_step: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """How much of a new factor enters its running mean."""
-    first_mean: Annotated[float, Field(ge=0, le=1)] = 0.35
-    """Running mean at the start."""
 
     def numbers(self, facts: DishFacts) -> tuple[float, ...]:
         """Return the rule's parameters in the kernel's order."""
@@ -160,7 +156,6 @@ class TaggedConfig(PlasticityConfig):
             facts.weight_max_mv, LEAST_MV, left(self.pair_tau_ms), left(1000 * self.rate_memory_s), self.eta,
             self.pair_tau_ms, 1 / (1000 * self.rate_memory_s), left(self.tag_tau_ms, TAG_STEP_MS),
             *(facts.n_cells * share for share in shares), left(30.0), facts.n_cells * self.burst_share,
-            self.mean_step, self.first_mean,
         )  # fmt: skip
 
 
@@ -169,9 +164,9 @@ class ThreeFactorConfig(TaggedConfig):
 
     A tag is pre-before-post coincidences minus the number expected by chance; tags of bursts count little. The factor
     is 1 when several large volleys come in quick succession, as a predictable train on all sensory electrodes makes
-    them, and 0 when a smaller one comes out of calm, as a strong pulse on one electrode does. What counts is the factor
-    over its running mean. That volleys act like a neuromodulator is a hypothesis made to test the server with; biology
-    has not shown it. The sizes of volleys were set to fit two patterns of feedback.
+    them, and -1 when a smaller one comes out of calm, as a strong pulse on one electrode does. That volleys act like a
+    neuromodulator is a hypothesis made to test the server with; biology has not shown it. The sizes of volleys were set
+    to fit two patterns of feedback: pulses must fire so many cells, whatever the array.
     """
 
     kind: Literal["three-factor"] = "three-factor"

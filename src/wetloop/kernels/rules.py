@@ -143,15 +143,14 @@ def bcm(d: Dish) -> None:
         d.cells[OTHER, d.fired[f]] += np.float32(per_spike_hz)
 
 
-MEAN, TRAIN, LARGE_MS, SMALL_MS, GOOD_MS, RECENT, N_GOOD, N_BAD = range(8)
-"""Memory of the three-factor rules: mean factor; recent large volleys; last times; recent spikes; releases so far."""
-(
-    ETA, PAIRS_MS, PER_SPIKE, TAG_LEFT, LARGE, SMALL, CALM, TRAIN_LEFT, HALVED, MEAN_STEP, FIRST_MEAN,
-) = range(4, 15)  # fmt: skip
+TRAIN, LARGE_MS, SMALL_MS, GOOD_MS, RECENT, N_GOOD, N_BAD = range(7)
+"""Memory of the three-factor rules: recent large volleys; last times; recent spikes; releases so far."""
+ETA, PAIRS_MS, PER_SPIKE, TAG_LEFT, LARGE, SMALL, CALM, TRAIN_LEFT, HALVED = range(4, 13)
 """Their parameters from place 4 on."""
-NONE = -1.0
-WAIT_MS, RUN_MS = 1000, 200
-"""Least time between releases; a small volley this soon after a large one says nothing."""
+NONE = 0.0
+WAIT_MS, APART_MS, RUN_MS = 1000, 3000, 200
+"""Least time between releases; between small volleys that are not one barrage; after a large volley a small one says
+nothing."""
 TRAIN_VOLLEYS = 2.0
 
 
@@ -175,14 +174,14 @@ def oracle(d: Dish) -> None:
         m[LARGE_MS] = d.now_ms
     elif told < 0.0:
         if d.now_ms - m[SMALL_MS] > WAIT_MS:
-            release(d, 0.0)
+            release(d, -1.0)
         m[SMALL_MS] = d.now_ms
     tag_synapses(d)
 
 
 @inner
 def volley_factor(d: Dish) -> float:
-    """Return 1 at the third large volley of a quick train, 0 at a small one out of calm, else NONE."""
+    """Return 1 at the third large volley of a quick train, -1 at a small one out of calm, else NONE."""
     p, m, n = d.parameters, d.memory, d.fired.size
     m[TRAIN] *= p[TRAIN_LEFT]
     factor = NONE
@@ -193,25 +192,21 @@ def volley_factor(d: Dish) -> float:
             m[GOOD_MS] = d.now_ms
             factor = 1.0
     elif n > p[SMALL] and m[RECENT] < p[CALM] and d.now_ms - m[LARGE_MS] > RUN_MS:
-        if d.now_ms - m[SMALL_MS] > WAIT_MS:
-            factor = 0.0
+        if d.now_ms - m[SMALL_MS] > APART_MS:
+            factor = -1.0
         m[SMALL_MS] = d.now_ms
     return factor
 
 
 @inner
 def release(d: Dish, factor: float) -> None:
-    """Turn tags into weights in proportion to the factor over its running mean, and clear them.
+    """Turn tags into weights in proportion to the factor, and clear them.
 
     What a cell sends to excitatory and to inhibitory targets is kept in sum: its targets compete.
     """
     p, m = d.parameters, d.memory
-    if m[N_GOOD] + m[N_BAD] == 0.0:
-        m[MEAN] = p[FIRST_MEAN]
-    surprise = factor - m[MEAN]
-    m[MEAN] += p[MEAN_STEP] * surprise
-    m[N_GOOD if factor > 0.5 else N_BAD] += 1.0
-    eta = np.float32(p[ETA] * surprise)
+    m[N_GOOD if factor > 0.0 else N_BAD] += 1.0
+    eta = np.float32(p[ETA] * factor)
     least, most = np.float32(p[LEAST_WEIGHT]), np.float32(p[WEIGHT_MAX])
     for i in range(d.n_excitatory):
         before_e, after_e, before_i, after_i = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
