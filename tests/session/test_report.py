@@ -150,6 +150,31 @@ def test_sessions_are_compared_by_condition(tmp_path, play):
         assert Path(file).stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("condition", "heading", "told"),
+    [
+        ("stimulus", "Feedback", "pulsed together at 100 Hz"),
+        ("silent", "Feedback", "without its pulses"),
+        ("yoked", "Feedback", "not contingent"),
+        ("no_feedback", "Feedback", "no feedback"),
+        ("no_feedback", "Task", "bounced on"),
+        ("rest", "Encoding", "shown nothing"),
+        ("noise", "Culture", "No culture played"),
+        ("agent", "Culture", "drawn at random"),
+        ("agent", "Decoding", "no spikes were read"),
+        ("shuffled_channels", "Decoding", "channels permuted"),
+        ("random_actions", "Decoding", "drawn uniformly"),
+    ],
+)
+def test_methods_tell_what_the_condition_exchanged(play, condition, heading, told):
+    file = Path(play("duration=1s", f"condition={condition}").file)
+    (session,) = report_on(subject_of([file])).sessions
+    methods = {paragraph.heading: paragraph.text for paragraph in session.methods}
+    assert told in methods[heading]
+    delivered = "pulsed together" in methods["Feedback"]
+    assert delivered == (condition not in {"silent", "no_feedback", "rest", "agent"})
+
+
 def test_a_silent_dish_with_one_electrode_has_a_page_that_says_so(play):
     settings = ("source.probe.columns=1", "source.probe.rows=1", "layout.sensory_electrodes=1")
     file = play("duration=5s", "condition=rest", "source.kind=poisson", "source.rate_hz=0.0001", *settings).file

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wetloop.analysis.report.played import DECODED, played, silent, source, yoked
 from wetloop.core.layout import pitch_um, positions_um
 from wetloop.core.types import Signal
 
@@ -40,14 +41,15 @@ class Paragraph(NamedTuple):
 
 
 def paragraphs(session: Material) -> list[Paragraph]:
-    """Return the methods."""
+    """Return the methods, with what the session's condition exchanged."""
+    config = played(session.config, session.condition)
     told = (
-        ("Culture", _culture(session)),
+        ("Culture", source(config, session.condition) or _culture(session)),
         ("Recording", _rig(session)),
-        ("Task", _part(session, "task", TASKS)),
-        ("Encoding", _part(session, "encoder", ENCODERS)),
+        ("Task", _part(config, "task", TASKS)),
+        ("Encoding", _part(config, "encoder", ENCODERS)),
         ("Decoding", _decoding(session)),
-        ("Feedback", _part(session, "feedback", FEEDBACK)),
+        ("Feedback", _part(config, "feedback", FEEDBACK)),
         ("Stimulation and its limits", _stimulation(session)),
         ("Session", _session(session)),
         ("Analysis", ANALYSIS),
@@ -134,9 +136,9 @@ def _detection(session: Material) -> str:
     )
 
 
-def _part(session: Material, name: str, known: Mapping[str, Callable[[Section], str]]) -> str:
+def _part(config: Section, name: str, known: Mapping[str, Callable[[Section], str]]) -> str:
     """Return a section of the configuration in a sentence of its own, or by its parameters."""
-    section = session.config.get(name, {})
+    section = config.get(name, {})
     told = known.get(section.get("kind", ""), _unknown(name))
     try:
         return told(section)
@@ -198,16 +200,23 @@ ENCODERS: dict[str, Callable[[Section], str]] = {
 DECODERS: dict[str, Callable[[Section], str]] = {"region-ratio": _region_ratio}
 FEEDBACK: dict[str, Callable[[Section], str]] = {
     "dishbrain": _dishbrain,
+    "yoked": yoked(_dishbrain),
+    "silent": silent,
     "none": lambda _: "There was no feedback on outcomes.",
 }
 
 
 def _decoding(session: Material) -> str:
-    decoder = session.config.get("decoder", {})
-    told = _part(session, "decoder", DECODERS)
-    window = f"Every {session.config.get('decision_ms', 0):g} ms spikes were decoded into an action. "
+    decoder, every_ms = session.config.get("decoder", {}), session.config.get("decision_ms", 0)
+    if session.condition == "agent":
+        return f"The program chose an action every {every_ms:g} ms; no spikes were read."
+    if session.condition == "random_actions":
+        return DECODED[session.condition]
+    told = _part(session.config, "decoder", DECODERS)
+    window = f"Every {every_ms:g} ms spikes were decoded into an action. "
     fitted = " The decoder had been fitted to recordings." if session.header.get("decoder_fitted") else ""
-    return window + (told if decoder else "") + fitted
+    control = f" {DECODED[session.condition]}" if session.condition in DECODED else ""
+    return window + (told if decoder else "") + fitted + control
 
 
 def _stimulation(session: Material) -> str:
