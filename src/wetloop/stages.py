@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wetloop.engine.notify import Notifier
     from wetloop.engine.rig import Rig
     from wetloop.engine.steering import Steering
+    from wetloop.engine.watchdogs import Watchdog
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
@@ -129,11 +130,11 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
     from wetloop.engine.overrun import Overruns
-    from wetloop.engine.remote import LiveHardware, LivePace, live_facts
+    from wetloop.engine.remote import LiveHardware, LivePace, live_facts, pulses_at_rig
     from wetloop.engine.rig import Rig
     from wetloop.engine.roles import Device, run_engine, run_source, run_stimulator
     from wetloop.engine.steering import Steering
-    from wetloop.engine.watchdogs import EngineView, LostSource, Watch, watchdogs
+    from wetloop.engine.watchdogs import EngineView, LostSource, Refused, Watch, watchdogs
     from wetloop.recording.health import DiskWatch, Recorder, RecorderWatch
     from wetloop.recording.process import NewFile, RemoteLog, run_recorder
 
@@ -159,7 +160,8 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
     steering = Steering(shared, brake, Overruns(config.overrun, brake, setting.info, LivePace(shared.control, rate)))
     lost = LostSource(config.watch.lost, alarms, brake, steering.heed)
     recorder = RecorderWatch(Recorder(shared, crew, alarms), path, rate, recording)
-    dogs = [lost, *watchdogs(setting.played.watch), DiskWatch(recorder.disk_mb)]
+    refused = Refused(config.watch.refused, lambda: pulses_at_rig(shared))
+    dogs: list[Watchdog] = [lost, refused, *watchdogs(setting.played.watch), DiskWatch(recorder.disk_mb)]
     watch = Watch(dogs, alarms, brake, EngineView(engine, setting.info), steering)
     rig = Rig(engine, LiveHardware(arena, crew, lost), setting.table, setting.plan, watch)
     log = _with_camera(RemoteLog(shared.decisions, header.event_names, rate, recorder), setting, task, shared.frames)

@@ -9,6 +9,7 @@ from wetloop.config import parse_config
 from wetloop.core.errors import GuardError, RigError
 from wetloop.core.rig_pulses import REFUSED
 from wetloop.emulation import bench
+from wetloop.engine.alarm_rows import plain
 from wetloop.engine.words import ACCEPTED, LATE_AT_RIG
 from wetloop.kernels.records import DELIVERED
 from wetloop.recording.reached import reached
@@ -128,13 +129,16 @@ class Replugged:
 def test_what_a_device_missed_while_it_was_unplugged_is_in_the_file(tmp_path, rig_with_spare):
     _, emulator, spare, settings = rig_with_spare("pulsepal")
     reconnect = ("stimulator.reconnect.policy=reconnect", "stimulator.reconnect.patience_s=60")
-    config = parse_config("", "live", [*settings, *reconnect, f"recording.folder={tmp_path}", "duration=60"])
+    strict = ("watch.refused.share=0", "watch.refused.at_least=1")
+    config = parse_config("", "live", [*settings, *reconnect, *strict, f"recording.folder={tmp_path}", "duration=60"])
     cable = Replugged(emulator, spare)
     summary = run_session(config, accelerated=False, on_progress=cable.look, on_stage=cable.watch, stop=cable.stop)
     assert summary.ended == "interrupted"
     with Recording(Path(summary.file)) as recording:
         given = reached(recording)[recording.pulses()["fate"] == DELIVERED]
         refused = (recording.triggers()["outcome"] == REFUSED).sum()
+        alarms = [(alarm["watch"], alarm["state"]) for alarm in plain(recording.alarms())]
+    assert ("refused", "raised") in alarms
     (taken, seen), (still_taken, missed) = cable.counts
     assert taken == still_taken >= SOME
     assert not given[taken + seen : taken + missed].any()

@@ -16,8 +16,8 @@ from wetloop.engine.alarms import MOST_KEPT, Alarms, Reading
 from wetloop.engine.brake import Brake
 from wetloop.engine.notify import Notifier
 from wetloop.engine.transitions import Transitions
-from wetloop.engine.watch_config import LostConfig, NoiseConfig, NotifyConfig, SilentConfig, StormConfig
-from wetloop.engine.watchdogs import Activity, EngineView, LostSource, Noise, Silent, Storm
+from wetloop.engine.watch_config import LostConfig, NoiseConfig, NotifyConfig, RefusedConfig, SilentConfig, StormConfig
+from wetloop.engine.watchdogs import Activity, EngineView, LostSource, Noise, Refused, Silent, Storm
 from wetloop.kernels.records import SPIKE
 from wetloop.server.logs import logging_to
 
@@ -41,6 +41,15 @@ def test_a_storm_has_no_quiet_second_and_is_over_after_as_many():
     assert seen(Storm(StormConfig(above_hz=300, after_s=4)), (calm + burst) * 20) == []
     steady = [10, *[301] * 6, 300, *[301] * 2, *[10] * 5]
     assert seen(Storm(StormConfig(above_hz=300, after_s=4)), steady) == [5, 6, 7, 8, 9, 10, 11, 12, 13]
+
+
+def test_a_rig_that_refuses_most_pulses_is_told_of_until_it_takes_them():
+    told = iter([(0, 0), (4, 0), (8, 0), (8, 3), (8, 7), (9, 9), (14, 9), (24, 9), (24, 9), (24, 9), (24, 9)])
+    dog = Refused(RefusedConfig(after_s=3), lambda: next(told))
+    readings = [dog.look(Activity(float(t), 0, NOTHING)) for t in range(11)]
+    assert [t for t, reading in enumerate(readings) if reading is not None and reading.bad] == [4, 5]
+    assert [t for t, reading in enumerate(readings) if reading is None] == [0, 1, 10]
+    assert "took 1 of the last 10 pulses" in readings[5].meaning
 
 
 @pytest.mark.parametrize("factor", [2.1, 1 / 2.1])

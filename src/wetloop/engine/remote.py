@@ -96,6 +96,11 @@ def live_facts(shared: Shared, crew: Crew) -> dict[str, Any]:
     return counts | unread | dropped | {"rig_clock": _clock_facts(shared), "permissions": dict(crew.reports)}
 
 
+def pulses_at_rig(shared: Shared) -> tuple[int, int]:
+    """Return how many pulses the rig has taken and refused so far."""
+    return control_word(shared.control, ACCEPTED), control_word(shared.control, LATE_AT_RIG)
+
+
 def _clock_facts(shared: Shared) -> dict[str, Any]:
     """Return how the rig's clock ran against the host's, of its newest estimate."""
     newest = shared.clock.slots[(load_head(shared.clock.words) - 1) % shared.clock.slots.size]

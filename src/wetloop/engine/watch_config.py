@@ -69,6 +69,19 @@ class LostConfig(_Section):
     """How long a rig may deliver nothing, s of the host's clock."""
 
 
+class RefusedConfig(_Section):
+    """Pulses that the rig does not take: a stimulator that was unplugged, or is too slow. Only in real time."""
+
+    policy: Policy = "continue"
+    """What follows."""
+    share: float = Field(0.5, ge=0, lt=1)
+    """Share of the pulses that the rig may refuse."""
+    after_s: float = Field(5.0, ge=1, le=86_400)
+    """Length of the window in which they are counted, s of the rig's clock."""
+    at_least: int = Field(5, ge=1)
+    """Pulses in the window from which a share tells something."""
+
+
 class NotifyConfig(_Section):
     """Who is told of alarms, trips, failed sessions and nearly full disks, as one JSON object each."""
 
@@ -115,5 +128,7 @@ class WatchConfig(_Section):
     """Noise that drifts."""
     lost: LostConfig = LostConfig()
     """A rig that delivers nothing."""
+    refused: RefusedConfig = RefusedConfig()
+    """A rig that does not take pulses."""
     notify: NotifyConfig = NotifyConfig()
     """Who is told."""

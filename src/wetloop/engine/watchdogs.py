@@ -1,4 +1,4 @@
-"""Watchdogs: a silent culture, a storm, drifting noise, a rig that delivers nothing; on the rig's clock.
+"""Watchdogs: a silent culture, a storm, drifting noise, a rig that delivers or takes nothing; on the rig's clock.
 
 They look once a second, between decisions, at what the engine has counted. What they want goes through the brake, as
 recorded commands, so that a replay needs no watchdog.
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from wetloop.engine.alarms import Alarms
     from wetloop.engine.brake import Brake
     from wetloop.engine.engine import EnginePort
-    from wetloop.engine.watch_config import LostConfig, NoiseConfig, Policy, SilentConfig, StormConfig, WatchConfig
+    from wetloop.engine.watch_config import (
+        LostConfig,
+        NoiseConfig,
+        Policy,
+        RefusedConfig,
+        SilentConfig,
+        StormConfig,
+        WatchConfig,
+    )
 
 LOOK_S = 1.0
 """Time between two looks, s of the rig's clock."""
@@ -138,6 +146,30 @@ class Noise:
         bad = self._lasting.update(activity.at_s, bad=share > self._config.share)
         said = f"noise changed more than {factor:g}-fold on {drifted.sum()} of {len(drifted)} channels"
         return Reading(share, self._config.share, "share of channels", bad, said)
+
+
+class Refused:
+    """Counts, in a sliding window, the pulses that the rig took and refused; ``counts`` tells both since the start."""
+
+    name = "refused"
+
+    def __init__(self, config: RefusedConfig, counts: Callable[[], tuple[int, int]]) -> None:
+        self._config, self._counts, self.policy = config, counts, config.policy
+        self._seen: deque[tuple[float, int, int]] = deque()
+
+    def look(self, activity: Activity) -> Reading | None:
+        """Compare the share of refused pulses in the window with the limit."""
+        seen, limit = self._seen, self._config.share
+        seen.append((activity.at_s, *self._counts()))
+        while len(seen) > 1 and activity.at_s - seen[1][0] >= self._config.after_s:
+            seen.popleft()
+        (_, taken, refused), (_, taken_now, refused_now) = seen[0], seen[-1]
+        n_refused = refused_now - refused
+        n = n_refused + taken_now - taken
+        if n < self._config.at_least:
+            return None
+        said = f"the rig took {n - n_refused} of the last {n} pulses: is the stimulator there, and quick enough?"
+        return Reading(n_refused / n, limit, "share of pulses", n_refused / n > limit, said)
 
 
 def watchdogs(config: WatchConfig) -> list[Watchdog]:
