@@ -45,6 +45,8 @@ SAME = 1e-12
 WHOLE = Part()
 KNOWN_MODULES = {"ale_py"}
 """Modules that bring environments and that a replay imports without being asked to."""
+PLAYED_BEFORE = ("source", "stimulator")
+"""Sections that a replay does without: what they made is in the recording, and who made it may be elsewhere by now."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _replayed(
 
 def _setting(recording: Recording) -> Setting:
     """Return the recorded setting; modules that its task names are imported only where they are known or trusted."""
-    config = from_json(json.dumps(recording.config))
+    config = from_json(json.dumps({k: v for k, v in recording.config.items() if k not in PLAYED_BEFORE}))
     unknown = sorted(set(getattr(config.task, "modules", ())) - KNOWN_MODULES)
     if unknown and not recording.trusted:
         raise ConfigError(

@@ -136,6 +136,17 @@ def test_the_command_line_plays_and_verifies_parts(recorded, altered, capsys):
     assert main(["replay", str(recorded), "--with", "x.yaml", "--speed", "1"]) == 2
 
 
+@pytest.mark.parametrize("section", ["source", "stimulator"])
+def test_a_replay_needs_neither_driver_nor_culture(recorded, tmp_path, section):
+    path = Path(shutil.copy(recorded, tmp_path / "elsewhere.nwb"))
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file["scratch/config"].asstr()[()])
+        config[section] = {"kind": "driver-of-another-laboratory", "setting": 1}
+        del file["scratch/config"]
+        file["scratch/config"] = json.dumps(config)
+    assert verify(path).agrees
+
+
 def test_modules_that_a_recording_names_are_imported_only_on_trust(play):
     summary = play(
         "task.kind=gymnasium", "task.id=CartPole-v1", "task.modules=[colorsys]", "encoder.kind=none",
