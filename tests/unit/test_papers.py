@@ -35,9 +35,10 @@ def test_there_are_papers():
     assert FILES
 
 
-def test_what_the_docs_tell_of_the_cart_pole_is_what_its_runs_say():
+@pytest.mark.parametrize(("name", "p", "cultures"), [("organoid_cartpole", "0.82", 30), ("dishbrain", "0.002", 40)])
+def test_what_the_docs_tell_of_a_paper_is_what_its_runs_say(name, p, cultures):
     docs = Path(__file__).parents[2] / "docs"
-    claim = next(each for each in compare(load(docs / "papers/organoid_cartpole")).contrasts if each.claim)
-    told = (docs / "claims.md").read_text(encoding="utf-8")
-    assert f"p = {claim.interaction.p:.2f}" in told
-    assert claim.interaction.n == 30
+    claim = next(each for each in compare(load(docs / "papers" / name)).contrasts if each.claim)
+    assert f"p = {p}" in (docs / "claims.md").read_text(encoding="utf-8")
+    assert f"{claim.interaction.p:.{len(p) - 2}f}" == p
+    assert claim.interaction.n == cultures
