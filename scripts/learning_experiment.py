@@ -29,6 +29,10 @@ ARMS = {
     "noise": ("noise", "off"),
 }
 """Condition of the session and rule of plasticity."""
+INVERTED = {
+    "inverted": ("stimulus", "three-factor", "feedback.predictable_events=[miss]", "feedback.random_events=[hit]"),
+}
+"""An arm to ask for: predictable feedback for a miss. If contingency is what is learned, play has to become worse."""
 CONTROLS = ("off", "silent", "no_feedback", "noise")
 LAYOUTS = {
     "8x8": [],
@@ -49,24 +53,24 @@ CANDIDATES = {
 CHANCE = 0.41
 """Mean rally length of noise in this game."""
 SETTINGS = ["task.crossing_s=2", "recording.journal=none"]
-KNOWN = (range(1, 33), range(101, 141), range(201, 241), range(401, 581), range(601, 631))
+KNOWN = (range(1, 33), range(101, 141), range(201, 241), range(401, 581), range(601, 631), range(741, 781))
 """Seeds of earlier experiments."""
 
 
 def protocol(arguments) -> dict:
     seeds = list(range(arguments.first_seed, arguments.first_seed + arguments.cultures))
     return {
-        "question": "Does play of arm stimulus in T2 exceed that of every other arm?",
+        "question": f"Does play of arm {arguments.arms[0]} in T2 differ from that of every other arm?",
         "seeds": seeds,
         "layouts": {name: LAYOUTS[name] for name in arguments.layouts},
-        "arms": {name: ARMS[name] for name in arguments.arms},
+        "arms": {name: (ARMS | INVERTED)[name] for name in arguments.arms},
         "settings": SETTINGS + arguments.set,
         "minutes": arguments.minutes,
         "pre_test": {"minutes": arguments.pre_test_minutes, "candidates": CANDIDATES, "chance": CHANCE},
         "metric": "log(1 + mean rally length) of rallies that end in T2, which is all after the first quarter; the "
         "rally that runs at the end counts; T1 is the first quarter",
         "effect": "Cohen's d of the metric, pooled standard deviation",
-        "tests": "stimulus against each other arm and layout: two-sided Mann-Whitney and, paired by culture, Wilcoxon; "
+        "tests": f"{arguments.arms[0]} against each other arm and layout: two-sided Mann-Whitney and, paired by culture, Wilcoxon; "
         "Holm over all of them; controls off, silent, no_feedback, noise: two-sided Mann-Whitney of each pair, Holm",
         "exclusions": "none; a culture without a rally in T2 counts as 0",
         "source": source_hash(),
@@ -138,9 +142,9 @@ def jobs(plan, done) -> tuple[list, list]:
                 pre.append(("pre-test", layout, seed, plan))
                 continue
             extra = [*plan["settings"], *CANDIDATES[chosen]]
-            for arm, (condition, rule) in plan["arms"].items():
+            for arm, (condition, rule, *settings) in plan["arms"].items():
                 if (layout, arm, seed) not in done:
-                    main.append(("play", arm, layout, seed, condition, rule, plan["minutes"], extra))
+                    main.append(("play", arm, layout, seed, condition, rule, plan["minutes"], [*extra, *settings]))
     return pre, main
 
 
@@ -180,7 +184,7 @@ def table(plan, done) -> None:
     from scipy.stats import mannwhitneyu, wilcoxon
 
     print("layout        arm           n   T1    T2   median   aces  long  log(1+T2) mean (SD)")
-    tests, controls = [], []
+    tests, controls, reference = [], [], next(iter(plan["arms"]))
     for layout in plan["layouts"]:
         score = {}
         for arm in plan["arms"]:
@@ -197,10 +201,10 @@ def table(plan, done) -> None:
                 f"{mean([r['wall_s'] for r in rows]):.1f} s per session"
             )
         for arm, own in score.items():
-            both = sorted(set(score.get("stimulus", {})) & set(own))
-            if arm == "stimulus" or len(both) < 2:
+            both = sorted(set(score.get(reference, {})) & set(own))
+            if arm == reference or len(both) < 2:
                 continue
-            x, y = (np.array([score[a][seed] for seed in both]) for a in ("stimulus", arm))
+            x, y = (np.array([score[a][seed] for seed in both]) for a in (reference, arm))
             tests.append([layout, arm, effect(x, y), "Mann-Whitney", float(mannwhitneyu(x, y).pvalue)])
             if np.any(x != y):
                 tests.append([layout, arm, effect(x, y), "Wilcoxon", float(wilcoxon(x, y).pvalue)])
@@ -208,7 +212,7 @@ def table(plan, done) -> None:
         for a, b in pairs:
             x, y = (np.array(list(score[arm].values())) for arm in (a, b))
             controls.append([layout, f"{a} / {b}", effect(x, y), "Mann-Whitney", float(mannwhitneyu(x, y).pvalue)])
-    for title, rows in (("stimulus against", tests), ("controls among themselves", controls)):
+    for title, rows in ((f"{reference} against", tests), ("controls among themselves", controls)):
         print(f"\n{title}: d, test, p, Holm")
         for layout, what, d, test, p, corrected in holm(rows):
             print(f"{layout:13s} {what:22s} {d:+.2f}  {test:13s} {p:.3g}  {corrected:.3g}")
@@ -221,7 +225,7 @@ def main() -> None:
     parser.add_argument("--cultures", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--pre-test-minutes", type=float, default=5.0)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS | INVERTED, default=list(ARMS))
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--jobs", type=int, default=1)
