@@ -70,8 +70,9 @@ def protocol(arguments) -> dict:
         "metric": "log(1 + mean rally length) of rallies that end in T2, which is all after the first quarter; the "
         "rally that runs at the end counts; T1 is the first quarter",
         "effect": "Cohen's d of the metric, pooled standard deviation",
-        "tests": f"{arguments.arms[0]} against each other arm and layout: two-sided Mann-Whitney and, paired by culture, Wilcoxon; "
-        "Holm over all of them; controls off, silent, no_feedback, noise: two-sided Mann-Whitney of each pair, Holm",
+        "tests": f"{arguments.arms[0]} against each other arm and layout: two-sided Mann-Whitney and, paired by "
+        "culture, Wilcoxon; Holm over all of them; controls off, silent, no_feedback, noise: two-sided Mann-Whitney "
+        "of each pair, Holm",
         "exclusions": "none; a culture without a rally in T2 counts as 0",
         "source": source_hash(),
     }
