@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 DOCS = Path(__file__).parents[2] / "docs"
-RECORDS = DOCS / "learning", DOCS / "learning/first-rule"
+RECORDS = DOCS / "learning", DOCS / "learning/first-rule", DOCS / "learning/inverted"
 
 
 def runs_of(folder):
@@ -25,7 +25,7 @@ def effect(x, y):
     return (x.mean() - y.mean()) / np.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 2)
 
 
-@pytest.mark.parametrize("folder", RECORDS, ids=["this rule", "first rule"])
+@pytest.mark.parametrize("folder", RECORDS, ids=["this rule", "first rule", "inverted"])
 def test_every_run_belongs_to_the_protocol_and_none_is_missing(folder):
     text = (folder / "protocol.json").read_bytes()
     plan, runs = json.loads(text), runs_of(folder)
@@ -51,3 +51,10 @@ def test_the_first_rule_is_told_to_have_shown_nothing():
     told = (DOCS / "culture.md").read_text(encoding="utf-8")
     x, y = scores(RECORDS[1], "8x8", "stimulus"), scores(RECORDS[1], "8x8", "yoked")
     assert f"d {effect(x, y):.2f} against `yoked` (Holm 0.11): **not shown**" in told
+
+
+def test_exchanged_answers_are_told_as_they_came_out():
+    told = (DOCS / "culture.md").read_text(encoding="utf-8")
+    x, y = scores(RECORDS[2], "8x8", "inverted"), scores(RECORDS[2], "8x8", "off")
+    assert f"{x.mean():.3f} ({x.std(ddof=1):.3f}) against {y.mean():.3f} ({y.std(ddof=1):.3f})" in told
+    assert f"d {effect(x, y):.2f}" in told
