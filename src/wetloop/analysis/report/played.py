@@ -34,18 +34,18 @@ def played(config: Mapping[str, Any], condition: str) -> Section:
 def source(config: Mapping[str, Any], condition: str) -> str:
     """Return what played where no culture did; empty where one may have."""
     if condition == "agent":
-        return f"{NO_CULTURE}, but a program. {_agent(**config['agent'])}"
+        return f"{NO_CULTURE}, but a program. {_agent(config['agent'])}"
     if condition == "noise":
         return f"{NO_CULTURE}: each electrode gave random (Poisson) spikes, whatever was stimulated."
     return ""
 
 
-def _agent(kind: str, sees: str) -> str:
-    if kind == "random":
+def _agent(agent: Section) -> str:
+    if agent["kind"] == "random":
         return "Each of its actions was drawn at random."
     return (
-        f"It was {kind.upper()} with the settings of its library, shown {sees}, and learned while it played, from a "
-        "reward of 1 for a hit and -1 for a miss, with the pauses that a culture has."
+        f"It was {agent['kind'].upper()} with the settings of its library, shown {agent['sees']}, and learned while it "
+        "played, from a reward of 1 for a hit and -1 for a miss, with the pauses that a culture has."
     )
 
 
