@@ -36,7 +36,13 @@ def test_there_are_papers():
 
 
 @pytest.mark.parametrize(
-    ("name", "p", "cultures"), [("organoid_cartpole", "0.82", 30), ("dishbrain", "0.002", 40), ("bakkum", "0.31", 8)]
+    ("name", "p", "cultures"),
+    [
+        ("organoid_cartpole", "0.82", 30),
+        ("dishbrain", "0.002", 40),
+        ("bakkum", "0.31", 8),
+        ("shahaf_marom", "0.976", 20),
+    ],
 )
 def test_what_the_docs_tell_of_a_paper_is_what_its_runs_say(name, p, cultures):
     docs = Path(__file__).parents[2] / "docs"
