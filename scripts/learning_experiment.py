@@ -53,7 +53,9 @@ CANDIDATES = {
 CHANCE = 0.41
 """Mean rally length of noise in this game."""
 SETTINGS = ["task.crossing_s=2", "recording.journal=none"]
-KNOWN = (range(1, 33), range(101, 141), range(201, 241), range(401, 581), range(601, 631), range(741, 781))
+KNOWN = (
+    range(1, 33), range(101, 141), range(201, 241), range(401, 581), range(601, 631), range(701, 781), range(801, 857),
+)  # fmt: skip
 """Seeds of earlier experiments."""
 
 
@@ -222,7 +224,7 @@ def table(plan, done) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--first-seed", type=int, default=701)
+    parser.add_argument("--first-seed", type=int, default=861)
     parser.add_argument("--cultures", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--pre-test-minutes", type=float, default=5.0)
@@ -236,17 +238,15 @@ def main() -> None:
         sys.exit("refused: a rule that is told the outcome is an upper bound, not evidence of learning")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     path = arguments.folder / "protocol.json"
-    if arguments.table:
-        text = path.read_text()
-    else:
-        text = json.dumps(protocol(arguments), indent=1)
-        if path.exists() and path.read_text() != text:
-            sys.exit(f"{path} holds another protocol (or another version of the source): choose another folder")
-        path.write_text(text)
+    text = path.read_text() if arguments.table else json.dumps(protocol(arguments), indent=1)
     plan, sha = json.loads(text), hashlib.sha256(text.encode()).hexdigest()
-    used = [seed for seed in plan["seeds"] if any(seed in seeds for seeds in KNOWN) or seed >= 9000]
-    if used:
-        sys.exit(f"seeds {used[0]} to {used[-1]} are used up or kept unused")
+    if not path.exists():
+        used = [seed for seed in plan["seeds"] if any(seed in seeds for seeds in KNOWN) or seed >= 9000]
+        if used:
+            sys.exit(f"seeds {used[0]} to {used[-1]} are used up or kept unused")
+        path.write_text(text)
+    elif path.read_text() != text:
+        sys.exit(f"{path} holds another protocol (or another version of the source): choose another folder")
     if not arguments.table:
         experiment(arguments.folder, plan, sha, arguments.jobs)
     table(plan, finished(arguments.folder, sha))

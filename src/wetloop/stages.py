@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wetloop.engine.alarms import Alarms
     from wetloop.engine.arena import Arena
     from wetloop.engine.brake import Brake
+    from wetloop.engine.crew import Crew
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
     from wetloop.engine.notify import Notifier
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from wetloop.kernels.rings import Ring
     from wetloop.recording.header import Header
     from wetloop.recording.log import Log
+    from wetloop.recording.process import NewFile
     from wetloop.tasks.runner import TaskRunner
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py", "pynwb", "gymnasium")
@@ -126,33 +128,21 @@ def _stimulator(setting: Setting, source: Source) -> Stimulator:
 
 def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Stage:
     """Build a stage of several processes, where the rig keeps the time."""
-    from wetloop.engine.crew import Crew
     from wetloop.engine.engine import EnginePort
     from wetloop.engine.live import Shared
     from wetloop.engine.overrun import Overruns
     from wetloop.engine.remote import LiveHardware, LivePace, live_facts, pulses_at_rig
     from wetloop.engine.rig import Rig
-    from wetloop.engine.roles import Device, run_engine, run_source, run_stimulator
     from wetloop.engine.steering import Steering
     from wetloop.engine.watchdogs import EngineView, LostSource, Refused, Watch, watchdogs
     from wetloop.recording.health import DiskWatch, Recorder, RecorderWatch
-    from wetloop.recording.process import NewFile, RemoteLog, run_recorder
+    from wetloop.recording.process import NewFile, RemoteLog
 
     header = replace(header_of(setting, task), follows_clock=True)
     config, path = setting.config, recording_path(setting.config)
     arena = _arena(setting, header, path)
     shared, name, recording = Shared.of(arena), arena.name, config.recording
-    own = setting.has_own_stimulator
-    device = None if own else Device(setting.played.stimulator, setting.info, setting.table)
-    crew = Crew(
-        {
-            "source": (run_source, (name, setting.played.source, config.seed, None if device else setting.table)),
-            "engine": (run_engine, (name, engine_parts(setting))),
-            "stimulator": (run_stimulator, (name, config.guard.lease_ms, device)),
-            "recorder": (run_recorder, (name, NewFile(path, header, _how(recording)))),
-        },
-        spared=("recorder",),
-    )
+    crew = _crew(setting, name, NewFile(path, header, _how(recording)))
     engine = EnginePort(shared.records, shared.rings, shared.operator)
     rate = setting.info.sampling_frequency
     care = _care(setting, engine, stop, path, shared)
@@ -175,6 +165,25 @@ def live_stage(setting: Setting, task: TaskRunner, stop: threading.Event) -> Sta
         return live_facts(shared, crew) | {"recorder": recorder.facts()}
 
     return Stage(rig, engine, log, facts, close, care, name, shared, steering)
+
+
+def _crew(setting: Setting, name: str, file: NewFile) -> Crew:
+    """Return the processes of a session whose shared memory has this name, not started yet."""
+    from wetloop.engine.crew import Crew
+    from wetloop.engine.roles import Device, run_engine, run_source, run_stimulator
+    from wetloop.recording.process import run_recorder
+
+    config, own = setting.config, setting.has_own_stimulator
+    device = None if own else Device(setting.played.stimulator, setting.info, setting.table)
+    return Crew(
+        {
+            "source": (run_source, (name, setting.played.source, config.seed, setting.table if own else None)),
+            "engine": (run_engine, (name, engine_parts(setting))),
+            "stimulator": (run_stimulator, (name, config.guard.lease_ms, device)),
+            "recorder": (run_recorder, (name, file)),
+        },
+        spared=("recorder",),
+    )
 
 
 def _arena(setting: Setting, header: Header, path: Path) -> Arena:

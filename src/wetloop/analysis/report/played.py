@@ -27,7 +27,8 @@ def played(config: Mapping[str, Any], condition: str) -> Section:
         name: config.get(name, {}) | {"kind": kind} for name, kind in EXCHANGED.get(condition, {}).items()
     }
     if condition == "no_feedback":
-        changed["task"] = config.get("task", {}) | {"miss_ends_episode": False}
+        task = config.get("task", {})
+        changed["task"] = task | {name: False for name in task if name.endswith("_ends_episode")}
     return {**config, **changed}
 
 
