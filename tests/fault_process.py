@@ -13,7 +13,7 @@ import numpy as np
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording.journal import Safekeeping, journal_path
-from wetloop.recording.recover import rebuild
+from wetloop.recording.rebuild import rebuild
 from wetloop.recording.salvage import salvage
 from wetloop.recording.skeleton import write_skeleton
 from wetloop.recording.survey import survey

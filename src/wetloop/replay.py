@@ -53,6 +53,7 @@ PLAYED_BEFORE = ("source", "stimulator")
 class VerifyReport:
     """Whether a replay agreed: how much was compared, whether detection was run again, and what differed.
 
+    Detection is run again as far as raw samples go, to ``detected_to_s``; from there on the recorded spikes are taken.
     ``task_rerun`` is False where the task was a program elsewhere, whose answers were taken from the file. Compared was
     what lies from ``from_s`` to ``to_s`` on the rig's clock; replayed was everything from
     ``replayed_from_s`` on, and ``differences_before`` rows before the part differed.
@@ -66,6 +67,7 @@ class VerifyReport:
     pulses: int
     spikes: int
     detection_rerun: bool
+    detected_to_s: float
     task_rerun: bool
     seconds_rig: float
     seconds_wall: float
@@ -127,17 +129,19 @@ def verify(
         replayed = _replayed(recording, part, show, on_progress)
         section, comparison = replayed.section, replayed.comparison
         rate = recording.info.sampling_frequency
+        stop_sample = replayed.stop_sample
         return VerifyReport(
             agrees=not replayed.differences,
             from_s=section.start_sample / rate,
-            to_s=section.stop_sample / rate,
+            to_s=stop_sample / rate,
             replayed_from_s=recording.extent()[0] / rate,
             decisions=comparison.n_decisions,
             pulses=comparison.pulses.n_compared,
             spikes=comparison.spikes.n_compared,
-            detection_rerun=recording.samples is not None,
+            detection_rerun=replayed.rows.n_sampled > 0,
+            detected_to_s=replayed.rows.sampled_to / rate,
             task_rerun=replayed.task_rerun,
-            seconds_rig=(section.stop_sample - section.start_sample) / rate,
+            seconds_rig=(stop_sample - section.start_sample) / rate,
             seconds_wall=time.monotonic() - begun,
             differences_before=comparison.differences_before,
             differences=replayed.differences,
@@ -148,7 +152,7 @@ def play(path: Path, part: Part, show: Show, *, trusted: bool = False) -> PlayRe
     """Replay a part at a pace, for the eye; return what happened in it."""
     begun = time.monotonic()
     with Recording(path, trusted=trusted) as recording:
-        section, _, tally, differences, _ = _replayed(recording, part, show, None)
+        _, section, _, tally, differences, _ = _replayed(recording, part, show, None)
         rate, lengths = recording.info.sampling_frequency, tally.rally_lengths
         return PlayReport(
             from_s=section.start_sample / rate,
@@ -165,11 +169,18 @@ def play(path: Path, part: Part, show: Show, *, trusted: bool = False) -> PlayRe
 
 
 class _Replayed(NamedTuple):
+    rows: Rows
     section: Section
     comparison: Comparison
     tally: Tally
     differences: list[str]
     task_rerun: bool
+
+    @property
+    def stop_sample(self) -> int:
+        """End of the last decision that was replayed, samples: of a file that was cut off, not the last one in it."""
+        first, n = self.section.decisions.start, self.comparison.n_decisions
+        return int(self.rows.decisions["stop_sample"][first + n - 1]) if n else self.section.start_sample
 
 
 def _replayed(
@@ -181,7 +192,7 @@ def _replayed(
     engine = assembly.replayed_engine_of(setting, recording.operator_commands())
     rows, rate = Rows.of(recording), setting.info.sampling_frequency
     section = section_of(rows, part, rate)
-    blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples)
+    blocks = RecordedBlocks(engine, rows.blocks, rows.spikes, recording.samples, rows.n_sampled)
     pace = Unpaced() if show is None else PartPace(section.start_sample, rate * show.speed)
     rig = Rig(engine, blocks, setting.table, setting.plan, pace)
     comparison = Comparison(rows, section, recording, engine, on_progress)
@@ -193,7 +204,7 @@ def _replayed(
         )
         if section.blocks.stop == len(rows.blocks):
             blocks.finish()
-    return _Replayed(section, comparison, tally, comparison.finish(), retold is None)
+    return _Replayed(rows, section, comparison, tally, comparison.finish(), retold is None)
 
 
 def _setting(recording: Recording) -> Setting:

@@ -3,7 +3,7 @@
 import pytest
 
 from wetloop.recording.journal import journal_path
-from wetloop.recording.recover import rebuild
+from wetloop.recording.rebuild import rebuild
 from wetloop.recording.survey import survey
 
 KILLS = 26

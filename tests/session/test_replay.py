@@ -1,15 +1,19 @@
 """A replay proves itself: it agrees with what was recorded, and finds what was altered."""
 
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from wetloop.config import parse_config
+from wetloop.recording import schema
+from wetloop.recording.recover import recover
 from wetloop.replay import compare, verify
 
 SPIKES = "events/detected_spikes"
+RAW = f"{schema.RAW}/data"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,48 @@ def test_altered_samples_are_found_by_detection(recorded):
     report = verify(path)
     assert not report.agrees
     assert any("spike" in s for s in report.differences)
+
+
+def damage_raw_samples(path, chunk):
+    """Make one chunk of raw samples unreadable."""
+    with h5py.File(path, "r+") as file:
+        place = file[RAW].id.get_chunk_info_by_coord((2500 * chunk, 0))
+    with path.open("r+b") as file:
+        file.seek(place.byte_offset + 100)
+        file.write(b"\xff" * 8)
+
+
+def end_raw_samples_early(path, at=45_123):
+    with h5py.File(path, "r+") as file:
+        file[RAW].resize(at, axis=0)
+
+
+def cut_off(path):
+    end_raw_samples_early(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs[schema.COMPLETE_ATTRIBUTE] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "detected_to_s"),
+    [
+        (end_raw_samples_early, 1.8),
+        (cut_off, 1.8),
+        (lambda path: damage_raw_samples(path, 20), 2.0),
+    ],
+)
+def test_where_raw_samples_are_missing_the_recorded_spikes_are_taken(recorded, change, detected_to_s):
+    path = recorded(raw=True)
+    change(path)
+    report = recover(path)
+    if not report.whole:
+        assert "raw samples" in {loss["what"] for loss in report.lost}
+        path = Path(report.recovered)
+    found = verify(path)
+    assert found.differences == []
+    assert found.detected_to_s == pytest.approx(detected_to_s, abs=0.01)
+    assert found.to_s >= 4.9
+    assert found.spikes > 100
 
 
 def test_a_replay_with_the_same_decoder_never_differs(recorded):

@@ -1,7 +1,10 @@
 """A recording is made again from its journal, and tells what is lost; a whole one is left alone."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,6 +17,7 @@ from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 from wetloop.recording.describe import describe
 from wetloop.recording.journal import Safekeeping, journal_path
+from wetloop.recording.raw import compression_of
 from wetloop.recording.reader import Recording
 from wetloop.recording.recover import recover
 from wetloop.recording.space import Space, SpaceGuard
@@ -62,11 +66,106 @@ def test_a_damaged_chunk_of_raw_samples_becomes_zeros_and_is_told(left):
         file.seek(chunk.byte_offset + 100)
         file.write(b"\xff" * 8)
     report = recover(left)
-    assert "2500 of 100000 raw samples are unreadable: zeros stand in their place" in report.notes
+    assert "2500 of 100000 raw samples are unreadable; zeros keep the place of those between" in report.notes
+    assert (report.lost[-1]["what"], report.lost[-1]["from_sample"], report.lost[-1]["to_sample"]) == (
+        "raw samples", 7500, 10_000,
+    )  # fmt: skip
     with Recording(report.recovered) as recording:
         expected = np.concatenate([SAMPLES, SAMPLES])
         expected[7500:10_000] = 0
         np.testing.assert_array_equal(recording.samples[:], expected)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "bitshuffle-lz4"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_raw_samples_keep_their_compression_and_every_bit(tmp_path, compression, finished):
+    path = tmp_path / "a.nwb"
+    safekeeping = Safekeeping("tables", keep_journal=True)
+    writer = Writer(path, session.make_header(), raw_samples=True, compression=compression, safekeeping=safekeeping)
+    writer.append(**session.make_rows(n_decisions=170), samples=SAMPLES[:42_500])
+    writer.append(samples=SAMPLES[42_500:43_001])
+    if finished:
+        writer.finish({})
+        assert recover(path).whole
+        return
+    writer.abort()
+    report = recover(path)
+    with Recording(report.recovered) as recording:
+        assert compression_of(recording.samples) == compression
+        np.testing.assert_array_equal(recording.samples[:], SAMPLES[:43_001])
+
+
+def test_without_hdf5plugin_nothing_is_taken_for_damage(tmp_path):
+    path = tmp_path / "a.nwb"
+    writer = Writer(path, session.make_header(), raw_samples=True, compression="bitshuffle-lz4")
+    writer.append(**session.make_rows(), samples=SAMPLES)
+    writer.finish({})
+    (tmp_path / "hdf5plugin.py").write_text("raise ImportError\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "wetloop", "recover", path],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 5
+    assert "need hdf5plugin: pip install 'wetloop[lz4]'" in done.stderr
+    assert not path.with_name("a.recovered.nwb").exists()
+
+
+@pytest.mark.parametrize("percent", [30, 60, 90])
+def test_a_file_without_its_end_gives_back_what_is_there(tmp_path, percent):
+    path = tmp_path / "a.nwb"
+    writer = Writer(path, session.make_header(), raw_samples=True)
+    for batch in range(20):
+        rows = session.make_rows(batch, 5000 * batch, 20)
+        writer.append(**rows, samples=SAMPLES[5000 * (batch % 10) :][:5000])
+        writer.flush()
+    writer.abort()
+    with h5py.File(path) as file:
+        stored = file[f"{schema.RAW}/data"].id
+        ends = [sum(stored.get_chunk_info(k)[2:]) for k in range(stored.get_num_chunks())]
+    size = path.stat().st_size * percent // 100
+    os.truncate(path, size)
+    n_chunks = [end <= size for end in ends].index(False)
+    report = recover(path)
+    assert report.raw_samples == 2500 * n_chunks > 0
+    with Recording(report.recovered) as recording:
+        np.testing.assert_array_equal(recording.samples[:50_000], SAMPLES[: report.raw_samples])
+        assert {schema.LOST_SAMPLES, "everything"} <= {loss["what"] for loss in report.lost}
+    assert path.stat().st_size == size
+
+
+def test_rows_that_cannot_be_read_are_told_with_their_time(left):
+    journal_path(left).unlink()
+    with h5py.File(left) as file:
+        chunk = file["processing/behavior/decisions/start_sample"].id.get_chunk_info(0)
+    with left.open("r+b") as file:
+        file.seek(chunk.byte_offset + 4)
+        file.write(b"\xff" * 8)
+    report = recover(left)
+    assert report.rows["processing/behavior/decisions"] == 0
+    assert report.rows["events/detected_spikes"] == 4000
+    assert [loss for loss in report.lost if "decisions" in loss["what"]] == [
+        {
+            "what": "rows of processing/behavior/decisions",
+            "from_sample": 0,
+            "to_sample": None,
+            "from_s": 0.0,
+            "to_s": None,
+        }
+    ]
+
+
+def test_work_that_is_broken_off_leaves_no_file(left):
+    def on_progress(share):
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recover(left, on_progress=on_progress)
+    assert sorted(p.name for p in left.parent.iterdir()) == ["session.nwb", "session.nwb.journal"]
+    seen = []
+    assert recover(left, on_progress=seen.append).recovered
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
 
 
 def test_a_damaged_column_costs_its_rows_where_there_is_no_journal(left):

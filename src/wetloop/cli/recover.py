@@ -19,9 +19,11 @@ def recover(
     Exit code 0: the file was whole already, or the new one is; 5: nothing could be recovered.
     """
     from wetloop.cli.output import echo_json, outline, show
+    from wetloop.cli.progress import share_view
     from wetloop.recording.recover import recover as recover_file
 
-    report = recover_file(file, into)
+    with share_view(quiet=json) as on_progress:
+        report = recover_file(file, into, on_progress)
     if json:
         echo_json(report.to_dict())
     elif report.whole:

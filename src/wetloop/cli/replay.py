@@ -6,6 +6,10 @@ from typing import Annotated, Any
 import typer
 
 NOTE = "Engine, decoder and task have a state: what comes before the part was replayed, too, but not compared."
+SHORT = (
+    "Raw samples end before the recording: up to {:.1f} s spikes were detected in them again, from there on those in "
+    "the file were taken."
+)
 RETOLD = "The task was a program elsewhere: its answers were taken from the file, everything else was computed again."
 VERIFY = typer.Option("--verify", help="Check that replaying gives the same decisions; the default for a whole file.")
 WITH = typer.Option("--with", metavar="CONFIG", help="Decide by this configuration and compare.")
@@ -57,6 +61,8 @@ def replay(  # noqa: PLR0913  (typer: one parameter per option)
         title = "Replay agrees" if found["agrees"] else "Replay DIFFERS"
     notes = [NOTE] if verify and partial else []
     notes += [] if found.get("task_rerun", True) else [RETOLD]
+    if found.get("detection_rerun") and found["detected_to_s"] < found["to_s"]:
+        notes.append(SHORT.format(found["detected_to_s"]))
     _print(found, title, notes, json=json, quiet=quiet)
     raise typer.Exit(0 if found.get("agrees", True) else 1)
 

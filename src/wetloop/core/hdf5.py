@@ -6,12 +6,16 @@ and a filter may be code from a plug-in folder. None of this has a place in a re
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import h5py
 from h5py import h5d, h5g, h5l, h5o, h5pl, h5s, h5z
+
+from wetloop.core.errors import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +41,19 @@ def forget_plugins() -> None:
     """Let HDF5 load no code from its plug-in folders; hdf5plugin brings its filters without them."""
     for k in reversed(range(h5pl.size())):
         h5pl.remove(k)
+
+
+def load_bitshuffle() -> bool:
+    """Let HDF5 read and write bitshuffle-lz4 where hdf5plugin is installed; return whether it is."""
+    with contextlib.suppress(ImportError):
+        import_module("hdf5plugin")
+    return bool(h5z.filter_avail(BITSHUFFLE))
+
+
+def require_bitshuffle() -> None:
+    """Raise a ``RecordingError`` where bitshuffle-lz4 can neither be read nor written."""
+    if not load_bitshuffle():
+        raise RecordingError("raw samples in bitshuffle-lz4 need hdf5plugin: pip install 'wetloop[lz4]'")
 
 
 def fault_in(file: h5py.File) -> str | None:

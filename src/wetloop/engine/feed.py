@@ -79,29 +79,29 @@ class RecordedBlocks:
     blocks
         BLOCK records, in order.
     spikes
-        SPIKE records in the order in which they became known; used where no samples were recorded.
+        SPIKE records in the order in which they became known; used where there are no samples.
     samples
         int16 (n_samples, n_channels), an array or a dataset on disk; detection runs again where they are given.
+    n_sampled
+        Blocks from the first on of which there are samples; by default all where samples are given.
     """
 
-    def __init__(self, engine: ReplayedEngine, blocks: Records, spikes: Records, samples: Any) -> None:
-        self._engine, self._blocks, self._samples = engine, blocks, samples
+    def __init__(
+        self, engine: ReplayedEngine, blocks: Records, spikes: Records, samples: Any, n_sampled: int | None = None
+    ) -> None:
+        self._engine, self._blocks, self._spikes, self._samples = engine, blocks, spikes, samples
+        self._n_sampled = 0 if samples is None else len(blocks) if n_sampled is None else n_sampled
         self._stops = blocks["start_sample"] + blocks["n_samples"]
         self._used = 0
         self._handle = engine.handle(0)
         n_channels = len(engine.state.guard.electrodes)
         self._rows: Samples = np.zeros((0, n_channels), np.int16)
         self._rows_from = self._next_row = 0
-        if samples is None:
-            self._spikes = spikes
-            self._edges = np.concatenate([[0], np.cumsum(blocks["n_spikes"], dtype=np.int64)])
-        else:
-            self._spikes = spikes[:0]
-            self._edges = np.zeros(len(blocks) + 1, np.int64)
+        self._edges = np.concatenate([[0], np.cumsum(blocks["n_spikes"], dtype=np.int64)])
 
     def warm_up(self) -> None:
         """Feed nothing."""
-        feed(self._handle, self._blocks, self._edges, self._spikes, self._rows, 0, 0, 0)
+        feed(self._handle, self._blocks, self._edges, self._spikes, self._rows, 0, 0, 0, 0)
 
     def start(self) -> int:
         """Return the first recorded sample."""
@@ -121,15 +121,15 @@ class RecordedBlocks:
     def _feed(self, last: int) -> None:
         if last <= self._used:
             return
-        n_rows = int(self._blocks["n_samples"][self._used : last].sum())
-        if self._samples is not None:
+        n_rows = int(self._blocks["n_samples"][self._used : min(last, self._n_sampled)].sum())
+        if n_rows:
             self._load(self._next_row + n_rows)
         serials = self._blocks["serial"][self._used : last]
         for stop in (*(self._used + 1 + np.flatnonzero(np.diff(serials))).tolist(), last):
             self._engine.release(int(self._blocks["serial"][self._used]))
             feed(
                 self._handle, self._blocks, self._edges, self._spikes, self._rows, self._next_row - self._rows_from,
-                self._used, stop,
+                self._used, stop, self._n_sampled,
             )  # fmt: skip
             self._next_row += int(self._blocks["n_samples"][self._used : stop].sum())
             self._used = stop
@@ -168,14 +168,17 @@ def feed(
     row: int,
     first: int,
     last: int,
+    n_sampled: int,
 ) -> None:
-    """Advance over the blocks [first, last); their samples begin at ``row``."""
+    """Advance over the blocks [first, last); those below ``n_sampled`` have samples, from ``row`` on."""
     engine, rings = borrowed(handle.engine), borrowed(handle.rings)
     for k in range(first, last):
         b = blocks[k]
-        stop = row + b.n_samples if samples.shape[0] > 0 else row
+        sampled = k < n_sampled
+        stop = row + b.n_samples if sampled else row
+        known = edges[k] if sampled else edges[k + 1]
         advance(
-            engine, rings, b.start_sample, b.n_samples, b.lost_samples, samples[row:stop],
-            spikes[edges[k] : edges[k + 1]], b.newest_sample,
+            engine, rings, b.start_sample, b.n_samples, b.lost_samples, samples[row:stop], spikes[edges[k] : known],
+            b.newest_sample,
         )  # fmt: skip
         row = stop

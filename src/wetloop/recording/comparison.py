@@ -10,6 +10,7 @@ import numpy as np
 from wetloop.core.errors import ConfigError
 from wetloop.engine.engine import RingReader
 from wetloop.kernels.rings import RECORDER, new_ring
+from wetloop.recording import schema
 from wetloop.recording.log import FULL, ROWS, DecisionRows
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from wetloop.recording.reader import Recording
 
 MOST_DIFFERENCES = 10
+FAR = 1 << 62
 HOST_FIELDS = ("lateness_us", "spike_age_us", "arrival_ns", "start_ns", "done_ns")
 """Host times: recorded, never compared."""
 
@@ -91,27 +93,48 @@ class Stream:
 
 
 class Rows(NamedTuple):
-    """What a recording holds, row by row; ``cut``: its end is missing, so its last rows may lack what they led to."""
+    """What a recording holds, row by row.
+
+    ``cut``: its end is missing, so its last rows may lack what they led to. Of the first ``n_sampled`` blocks there are
+    raw samples: later ones were lost, or stopped before the disk was full.
+    """
 
     spikes: Records
     decisions: Records
     pulses: Records
     blocks: Records
     cut: bool
+    n_sampled: int
 
     @classmethod
     def of(cls, recording: Recording) -> Rows:
         """Read all rows; of a recording that was cut off, the blocks of which everything is known."""
-        decisions, blocks, samples = recording.decisions(), recording.blocks(), recording.samples
+        decisions, blocks = recording.decisions(), recording.blocks()
         known = blocks
         if not recording.complete or recording.recovered:
             told = max(decisions["serial"].max(initial=0), recording.operator_commands()["serial"].max(initial=0))
             known = blocks[: int(np.searchsorted(blocks["serial"], told, side="right"))]
-        if samples is not None:
-            ends = np.cumsum(known["n_samples"], dtype=np.int64)
-            known = known[: int(np.searchsorted(ends, len(samples), side="right"))]
         cut = len(known) < len(blocks) or bool(recording.recovered) or not recording.complete
-        return cls(recording.spikes(), decisions, recording.pulses(), known, cut)
+        return cls(recording.spikes(), decisions, recording.pulses(), known, cut, _n_sampled(recording, known))
+
+    @property
+    def sampled_to(self) -> int:
+        """Up to which sample there are raw samples; that of the first block where there are none."""
+        ends = self.blocks["start_sample"] + self.blocks["n_samples"]
+        first = int(self.blocks["start_sample"][0]) if len(self.blocks) else 0
+        return int(ends[self.n_sampled - 1]) if self.n_sampled else first
+
+
+def _n_sampled(recording: Recording, blocks: Records) -> int:
+    """Return of how many blocks from the first on all raw samples are there."""
+    samples = recording.samples
+    if samples is None:
+        return 0
+    ends = np.cumsum(blocks["n_samples"], dtype=np.int64)
+    stored = int(np.searchsorted(ends, len(samples), side="right"))
+    lost = [loss["from_sample"] for loss in recording.recovered.get("lost", ()) if loss["what"] == schema.LOST_SAMPLES]
+    whole = np.searchsorted(blocks["start_sample"] + blocks["n_samples"], min(lost, default=FAR), side="right")
+    return min(stored, int(whole))
 
 
 class Part(NamedTuple):

@@ -39,10 +39,15 @@ MARK = b"\x89WLJ"
 FRAME = struct.Struct("<4sIIBBHQ")
 """Mark, CRC-32 of what follows it and of the payload, bytes of payload, kind, table, 0, number of the frame."""
 CHECKED_FROM = 8
-OPENING, ROWS, SAMPLES, SUMMARY, SYNCED = range(1, 6)
+OPENING, ROWS, SAMPLES, SUMMARY, SYNCED, CHUNKS, LOST = range(1, 8)
 """Kinds of frames: the header as JSON; records of one table; raw samples; the session's last words as JSON; the sample
-up to which everything before this frame was on the disk when it was written."""
+up to which everything before this frame was on the disk when it was written. What is salvaged from a recording also has
+frames of where its chunks of raw samples stand, and of what could not be read, as JSON."""
 SAMPLE = struct.Struct("<q")
+CHUNK = np.dtype(
+    [("first_row", "<i8"), ("n_rows", "<i8"), ("offset", "<i8"), ("stored_bytes", "<i8"), ("sample_bytes", "<i8")]
+)
+"""Raw samples as they stand in a recording: which rows, where and how long, and how long they are to be read, bytes."""
 
 
 def journal_path(recording: Path) -> Path:
@@ -60,6 +65,14 @@ class Safekeeping(NamedTuple):
     journal: Mode = "none"
     keep_journal: bool = False
     reserve_mb: float | None = None
+
+
+class Lost(NamedTuple):
+    """What could not be read of a dataset: samples on the rig's clock (of raw samples: rows); None for an open end."""
+
+    path: str
+    start: int
+    stop: int | None
 
 
 class How(NamedTuple):
@@ -143,6 +156,14 @@ class Journal:
         """Append raw samples, if this journal keeps them."""
         if self._keeps_samples:
             self._put(SAMPLES, np.ascontiguousarray(samples, "<i2").tobytes())
+
+    def chunks(self, chunks: Records) -> None:
+        """Append CHUNK records."""
+        self._put(CHUNKS, chunks.tobytes())
+
+    def lost(self, lost: Lost) -> None:
+        """Append what could not be read."""
+        self._put(LOST, json.dumps(lost).encode())
 
     def summary(self, text: str) -> None:
         """Append the session's last words."""

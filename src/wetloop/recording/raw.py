@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from h5py import h5z
 
+from wetloop.core.hdf5 import BITSHUFFLE
 from wetloop.kernels.checksum import fletcher32
 
 if TYPE_CHECKING:
@@ -18,13 +20,19 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Compression
 
 CHECKSUM_BYTES = 4
-BITSHUFFLE, LZ4 = 32008, 2
+LZ4 = 2
 FILTERS: dict[Compression, dict[str, Any]] = {
     "none": {"fletcher32": True},
     "gzip": {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True},
     "bitshuffle-lz4": {"fletcher32": True, "compression": BITSHUFFLE, "compression_opts": (0, LZ4)},
 }
 """Of raw samples, checked always; tables are always in gzip. The first two any HDF5 can read without a plug-in."""
+KNOWN: dict[frozenset[int], Compression] = {
+    frozenset({h5z.FILTER_FLETCHER32}): "none",
+    frozenset({h5z.FILTER_FLETCHER32, h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE}): "gzip",
+    frozenset({h5z.FILTER_FLETCHER32, BITSHUFFLE}): "bitshuffle-lz4",
+}
+"""Each by its filters."""
 
 
 class RawSamples:
@@ -36,7 +44,7 @@ class RawSamples:
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset
         self._rows, self._n_channels = dataset.chunks
-        self._direct = _only_checked(dataset)
+        self._direct = compression_of(dataset) == "none"
         self._chunk = np.zeros(2 * self._rows * self._n_channels + CHECKSUM_BYTES, np.uint8)
         self._samples = self._chunk[:-CHECKSUM_BYTES].view(np.int16).reshape(self._rows, self._n_channels)
         self._written, self._waiting = 0, 0
@@ -50,6 +58,14 @@ class RawSamples:
             taken, self._waiting = taken + n, self._waiting + n
             if self._waiting == self._rows:
                 self._write()
+
+    def append_stored(self, stored: bytes, n_rows: int) -> None:
+        """Take in a chunk as another recording of the same compression stores it; of less rows only the last one."""
+        if self._waiting or self._written % self._rows:
+            raise ValueError("a stored chunk belongs where a chunk begins")
+        self._dataset.resize(self._written + n_rows, axis=0)
+        self._dataset.id.write_direct_chunk((self._written, 0), stored)
+        self._written += n_rows
 
     def finish(self) -> None:
         """Write the rows that fill no chunk; nothing can be appended afterwards."""
@@ -69,7 +85,8 @@ class RawSamples:
         self._written, self._waiting = start + n, 0
 
 
-def _only_checked(dataset: h5py.Dataset) -> bool:
-    """Tell whether the checksum is the only filter, as ``write_direct_chunk`` has to be given filtered bytes."""
+def compression_of(dataset: h5py.Dataset) -> Compression | None:
+    """Return how raw samples are stored; None for a way that no recording knows."""
     properties = dataset.id.get_create_plist()
-    return [properties.get_filter(k)[0] for k in range(properties.get_nfilters())] == [h5py.h5z.FILTER_FLETCHER32]
+    filters = {properties.get_filter(k)[0] for k in range(properties.get_nfilters())}
+    return KNOWN.get(frozenset(filters))

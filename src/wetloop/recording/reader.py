@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
 from wetloop.core.limits import StimLimits
 from wetloop.core.rig_pulses import SEEN, TRIGGERED
@@ -224,8 +223,7 @@ class Recording:
 
         Those in bitshuffle-lz4 need hdf5plugin (``pip install 'wetloop[lz4]'``).
         """
-        with contextlib.suppress(ImportError):
-            import_module("hdf5plugin")
+        hdf5.load_bitshuffle()
         return self._file[f"{schema.RAW}/data"] if schema.RAW in self._file else None
 
     def frames(self) -> h5py.Dataset | None:

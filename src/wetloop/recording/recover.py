@@ -6,92 +6,59 @@ what it was made from and what is lost.
 
 from __future__ import annotations
 
-import json
+import contextlib
+import shutil
 import tempfile
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from wetloop.core.errors import RecordingError, WetloopError
-from wetloop.recording import schema
-from wetloop.recording.header import header_from_documents
-from wetloop.recording.journal import ROWS, SAMPLES, journal_path, rows_in, samples_in
+from wetloop.core.errors import RecordingError
+from wetloop.recording.journal import journal_path
+from wetloop.recording.meter import part_of
+from wetloop.recording.rebuild import RecoverReport, rebuild
 from wetloop.recording.salvage import examine
 from wetloop.recording.survey import survey
-from wetloop.recording.tables import fitted
-from wetloop.recording.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from wetloop.core.types import Records
-    from wetloop.recording.header import Header
-    from wetloop.recording.journal import Opening
     from wetloop.recording.survey import Survey
 
-RAW = -1
-"""Stands for the raw samples among the numbers of tables."""
+EXAMINED = 0.5
+"""Share of the work that is done when the damaged files have been read."""
 
 
-@dataclass(frozen=True)
-class RecoverReport:
-    """What was recovered.
-
-    Attributes
-    ----------
-    file
-        The recording that was asked about.
-    whole
-        Whether it is complete and readable, so that nothing was to be done.
-    recovered
-        The new recording; None where there is none.
-    rows
-        Rows of each table in it, by path.
-    raw_samples, duration_s
-        Raw samples per channel; from the first to the last sample, s.
-    acknowledged_sample
-        Up to here everything was on the disk for certain; -1 where no journal tells.
-    lost
-        Intervals in which something is missing: ``from_sample``, ``to_sample``, ``from_s``, ``to_s`` (None: up to the
-        end of the session, which is unknown), and what.
-    notes
-        What was found on the way, as sentences.
-    """
-
-    file: str
-    whole: bool
-    recovered: str | None = None
-    rows: dict[str, int] = field(default_factory=dict)
-    raw_samples: int = 0
-    duration_s: float = 0.0
-    acknowledged_sample: int = -1
-    lost: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as ``--json`` prints them."""
-        return asdict(self)
-
-
-def recover(path: Path, into: Path | None = None) -> RecoverReport:
+def recover(path: Path, into: Path | None = None, on_progress: Callable[[float], None] | None = None) -> RecoverReport:
     """Recover a recording into a new file, by default ``NAME.recovered.nwb`` beside it; a whole one is left as it is.
+
+    The new file has its name only once it is whole. Chunks of raw samples are copied as they are stored.
+
+    Parameters
+    ----------
+    path
+        The recording, or its journal.
+    into
+        The new file.
+    on_progress
+        Called with the share done, 0 to 1.
 
     Raises
     ------
     RecordingError
-        Where the session still runs, the new file exists already, or nothing is left that could be recovered.
+        Where the session still runs, the new file exists already, there is no room for it, or nothing is left that
+        could be recovered.
     """
     path = path.with_name(path.name.removesuffix(".journal"))
     into = path.with_name(f"{path.stem}.recovered.nwb") if into is None else into
+    if into.exists():
+        raise RecordingError(f"{into}: a file of this name exists; recordings are never overwritten")
     journal = survey(journal_path(path)) if journal_path(path).exists() else None
     if journal is None and not path.exists():
         raise RecordingError(f"{path}: there is no such file, and no journal of it")
-    with tempfile.TemporaryDirectory(prefix=".wetloop-recover-", dir=into.parent) as folder:
-        remains = Path(folder) / "remains.journal"
-        verdict = examine(path, remains)
+    with _workshop(into.parent) as folder:
+        remains = folder / "remains.journal"
+        verdict = examine(path, remains, part_of(on_progress, 0.0, EXAMINED))
         if verdict.whole:
             return RecoverReport(str(path), whole=True)
         salvaged = survey(remains) if remains.exists() else None
@@ -101,137 +68,29 @@ def recover(path: Path, into: Path | None = None) -> RecoverReport:
                 f"{path}: nothing can be recovered, for there is no readable journal beside it: "
                 f"{'; '.join(verdict.faults)}"
             )
-        acknowledged = -1 if journal is None else journal.acknowledged_sample
-        return rebuild(sources, path, into, notes=verdict.faults, acknowledged_sample=acknowledged)
+        _require_room(into, sources)
+        report = rebuild(sources, path, folder / into.name, verdict.faults, part_of(on_progress, EXAMINED, 1.0))
+        (folder / into.name).rename(into)
+    return replace(report, recovered=str(into))
 
 
-def rebuild(
-    sources: Sequence[Survey], path: Path, into: Path, *, notes: Sequence[str] = (), acknowledged_sample: int = -1
-) -> RecoverReport:
-    """Write ``into`` from the remains of ``path``, each table from the source that has most of it."""
-    opening = next(source.opening for source in sources if source.opening is not None)
-    header = _header(opening, path)
-    rate_hz = header.info.sampling_frequency
-    raw = any(source.sample_bytes for source in sources)
-    writer = Writer(into, header, raw_samples=raw, compression=opening.compression)
-    rebuilt = _Rebuilt(writer, header.info.n_channels)
-    for source in sources:
-        rebuilt.take(source, _chosen(source, sources))
-    summary = next((source.summary for source in sources if source.summary), "")
-    losses = [*rebuilt.losses(sources[0], ended=bool(summary)), *rebuilt.raw_losses(asked_for=opening.raw_samples)]
-    report = RecoverReport(
-        file=str(path),
-        whole=False,
-        recovered=str(into),
-        rows=rebuilt.n_rows,
-        raw_samples=rebuilt.n_samples,
-        duration_s=(rebuilt.stop - rebuilt.start) / rate_hz,
-        acknowledged_sample=acknowledged_sample,
-        lost=[loss.told(rate_hz) for loss in losses],
-        notes=[*notes, *(remark for source in sources for remark in _remarks(source))],
-    )
-    mark = report.to_dict() | {"when": datetime.now(UTC).isoformat(timespec="seconds")}
-    writer.finish(json.loads(summary) if summary else {"ended": "recovered"}, recovered=mark)
-    return report
-
-
-def _header(opening: Opening, path: Path) -> Header:
+@contextlib.contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """Give a folder on the disk of the new file, gone when the work is done or has failed."""
     try:
-        return header_from_documents(opening.documents)
-    except (KeyError, ValueError, TypeError, WetloopError) as error:
+        made = tempfile.TemporaryDirectory(prefix=".wetloop-recover-", dir=folder)
+    except OSError as error:
+        raise RecordingError(f"{folder}: {error.strerror}; say --into FILE in a folder that can be written") from error
+    with made as name:
+        yield Path(name)
+
+
+def _require_room(into: Path, sources: Sequence[Survey]) -> None:
+    """Refuse where the new file might not fit; what it takes is estimated from above."""
+    needed_mb = sum(source.size + source.chunk_bytes for source in sources) / 1e6
+    free_mb = shutil.disk_usage(into.parent).free / 1e6
+    if free_mb < needed_mb:
         raise RecordingError(
-            f"{path}: nothing can be recovered, for the description of the session is damaged: {error!r}"
-        ) from error
-
-
-class Loss(NamedTuple):
-    """What is missing between two samples; ``to_sample`` None: up to the unknown end of the session."""
-
-    what: str
-    from_sample: int
-    to_sample: int | None
-
-    def told(self, rate_hz: float) -> dict[str, Any]:
-        """Return it with its times, s."""
-        to_s = None if self.to_sample is None else self.to_sample / rate_hz
-        return self._asdict() | {"from_s": self.from_sample / rate_hz, "to_s": to_s}
-
-
-def _chosen(source: Survey, sources: Sequence[Survey]) -> set[int]:
-    """Return the kinds of data to take from one source: tables by number, raw samples as -1; the first wins a tie."""
-    if source.opening is None:
-        return set()
-    names = [path for path, _ in source.opening.tables]
-    chosen = {number for number, name in enumerate(names) if source is _richest(sources, name)}
-    return chosen | ({RAW} if source is max(sources, key=lambda s: s.sample_bytes) else set())
-
-
-def _richest(sources: Sequence[Survey], name: str) -> Survey:
-    return max(sources, key=lambda source: source.n_rows.get(name, 0))
-
-
-def _remarks(source: Survey) -> Iterator[str]:
-    for gap in source.gaps:
-        yield f"{source.path.name}: bytes {gap.start} to {gap.stop} are damaged and left out"
-    if source.usable < source.size:
-        yield (
-            f"{source.path.name}: nothing after byte {source.usable} can be used "
-            f"({source.size - source.usable} bytes, on their way to the disk when writing stopped)"
+            f"{into}: about {needed_mb:.0f} MB are needed, {free_mb:.0f} MB are free: make room, or say --into FILE on "
+            "another disk"
         )
-
-
-class _Rebuilt:
-    """The new recording, and what went into it: rows, samples, and the span of the blocks, samples."""
-
-    def __init__(self, writer: Writer, n_channels: int) -> None:
-        self._writer, self._n_channels = writer, n_channels
-        self._tables = {table.path: table for table in writer.tables}
-        self.n_rows = dict.fromkeys(self._tables, 0)
-        self.n_samples = self.start = self.stop = 0
-        self._n_block_samples = 0
-        self._holes: list[tuple[int, int]] = []
-
-    def take(self, source: Survey, chosen: set[int]) -> None:
-        """Write the chosen data of one source."""
-        if source.opening is None:
-            return
-        first_gap = min((gap.start for gap in source.gaps), default=source.size)
-        for frame in source.frames():
-            if frame.kind == ROWS and frame.table in chosen:
-                path, dtype = source.opening.tables[frame.table]
-                self._rows(path, rows_in(frame.payload, dtype))
-            elif frame.kind == SAMPLES and RAW in chosen and frame.start < first_gap:
-                samples = samples_in(frame.payload, self._n_channels)
-                self._writer.append(samples=samples)
-                self.n_samples += len(samples)
-
-    def _rows(self, path: str, rows: Records) -> None:
-        table = self._tables[path]
-        self._writer.append_to(table, fitted(rows, self._writer.dtype(table)))
-        if path == schema.BLOCKS.path:
-            self._note_blocks(rows)
-        self.n_rows[path] += len(rows)
-
-    def _note_blocks(self, rows: Records) -> None:
-        starts, stops = rows["start_sample"], rows["start_sample"] + rows["n_samples"]
-        if not self.n_rows[schema.BLOCKS.path]:
-            self.start = self.stop = int(starts[0])
-        before = np.append(self.stop, stops[:-1])
-        for k in np.flatnonzero(starts - rows["lost_samples"] > before):
-            self._holes.append((int(before[k]), int(starts[k] - rows["lost_samples"][k])))
-        self.stop = int(stops[-1])
-        self._n_block_samples += int(rows["n_samples"].sum(dtype=np.int64))
-
-    def losses(self, source: Survey, *, ended: bool) -> Iterator[Loss]:
-        """Yield the intervals in which rows are missing; ``source`` is the first choice."""
-        for gap in source.gaps:
-            yield Loss("some rows", gap.from_sample, gap.to_sample)
-        for start, stop in self._holes:
-            yield Loss("blocks", start, stop)
-        if not ended:
-            yield Loss("everything", self.stop, None)
-
-    def raw_losses(self, *, asked_for: bool) -> Iterator[Loss]:
-        """Yield what is missing of the raw samples."""
-        if asked_for and self.n_samples < self._n_block_samples:
-            yield Loss("raw samples", self.start + self.n_samples, self.stop)

@@ -46,6 +46,19 @@ class SampleClock:
             return int(self.first_rows[-1])
         return int(self.first_rows[k]) + max(0, sample - int(self.spans[k, 0]))
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that there are if none is missing."""
+        return int(self.first_rows[-1])
+
+    def sample_of(self, row: int) -> int:
+        """Return the sample of one row; of one beyond the last, the end."""
+        if not len(self.spans):
+            return row
+        if row >= self.n_rows:
+            return int(self.spans[-1, 1])
+        return int(self.samples_of(row, row + 1)[0])
+
     def samples_of(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Return the sample of each row from ``start`` to before ``stop``, shape (n_rows,)."""
         rows = np.arange(start, stop)

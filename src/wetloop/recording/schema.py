@@ -26,6 +26,8 @@ VERSION_ATTRIBUTE = "wetloop_format_version"
 COMPLETE_ATTRIBUTE = "wetloop_complete"
 RECOVERED_ATTRIBUTE = "wetloop_recovered"
 """JSON text of a recording that ``wetloop recover`` made: from what, and what is lost."""
+LOST_SAMPLES = "raw samples"
+"""What a loss among those is of; ``what`` of the others is for people."""
 
 UNITS = "units"
 TRIALS = "intervals/trials"

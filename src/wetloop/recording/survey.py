@@ -8,6 +8,7 @@ frame ends the journal, since what follows may lack what it builds upon.
 from __future__ import annotations
 
 import fcntl
+import json
 import mmap
 import zlib
 from dataclasses import dataclass, field
@@ -17,7 +18,10 @@ from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 from wetloop.recording.journal import (
     CHECKED_FROM,
+    CHUNK,
+    CHUNKS,
     FRAME,
+    LOST,
     MARK,
     OPENING,
     ROWS,
@@ -25,6 +29,7 @@ from wetloop.recording.journal import (
     SAMPLES,
     SUMMARY,
     SYNCED,
+    Lost,
     Opening,
     rows_in,
 )
@@ -69,7 +74,11 @@ class Survey:
     n_rows
         Records of each table, by its path.
     sample_bytes
-        Bytes of raw samples.
+        Bytes of raw samples, in frames of their own or as chunks of the recording.
+    chunk_bytes
+        Bytes of those chunks as they are stored.
+    lost
+        What could not be read of the recording that this was salvaged from.
     summary
         Last words of the session as JSON; empty where they are missing.
     acknowledged_sample
@@ -85,6 +94,8 @@ class Survey:
     opening: Opening | None = None
     n_rows: dict[str, int] = field(default_factory=dict)
     sample_bytes: int = 0
+    chunk_bytes: int = 0
+    lost: list[Lost] = field(default_factory=list)
     summary: str = ""
     acknowledged_sample: int = 0
     gaps: list[Gap] = field(default_factory=list)
@@ -190,6 +201,12 @@ class _Reading:
                 self._note_blocks(rows_in(frame.payload, dtype))
         elif frame.kind == SAMPLES:
             found.sample_bytes += len(frame.payload)
+        elif frame.kind == CHUNKS:
+            chunks = rows_in(frame.payload, CHUNK)
+            found.sample_bytes += int(chunks["sample_bytes"].sum())
+            found.chunk_bytes += int(chunks["stored_bytes"].sum())
+        elif frame.kind == LOST:
+            found.lost.append(Lost(*json.loads(frame.payload)))
         elif frame.kind == SUMMARY:
             found.summary = frame.payload.decode()
         elif frame.kind == SYNCED:

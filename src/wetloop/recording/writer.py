@@ -10,13 +10,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from wetloop.core import hdf5
 from wetloop.core.errors import RecordingError
 from wetloop.recording import derive, schema
 from wetloop.recording.journal import How, Journal, NoJournal, Opening, Safekeeping, journal_path
@@ -75,7 +75,7 @@ class Writer:
         from wetloop.recording.skeleton import write_skeleton
 
         if compression == "bitshuffle-lz4":
-            import_module("hdf5plugin")
+            hdf5.require_bitshuffle()
 
         with self._writing():
             write_skeleton(self._file, header, FILTERS["gzip"], FILTERS[compression] if raw_samples else None)
@@ -154,6 +154,16 @@ class Writer:
         self._refuse_unless_open()
         if len(rows):
             self._take(table, rows)
+        if self._buffered_bytes > MOST_BUFFERED_BYTES:
+            self.flush()
+
+    def append_stored(self, stored: bytes, n_rows: int) -> None:
+        """Take in a chunk of raw samples as another recording of the same compression stores it."""
+        self._refuse_unless_open()
+        if self._raw is not None:
+            with self._writing():
+                self._raw.append_stored(stored, n_rows)
+            self._buffered_bytes += len(stored)
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
