@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wetloop.recording.log import DecisionLog
     from wetloop.stages import Stage
 
+COMPLETING = "completing the recording"
 PROGRESS_S = 0.1
 
 
@@ -161,6 +162,8 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:
+        if on_progress is not None:
+            on_progress(_progress(tally, setting, COMPLETING))
         stage.care.brake.close(ended, tally.stop_sample)
         summary = _summary(performance, tally, ended, time.monotonic() - begun)
         stage.log.finish(summary.to_dict())
@@ -199,10 +202,14 @@ def _reporter(on_progress: Callable[[Progress], None] | None, setting: Setting) 
         now_s = time.monotonic()
         if on_progress is not None and now_s - last_s > PROGRESS_S:
             last_s = now_s
-            rig_s = (tally.stop_sample - tally.first_sample) / setting.info.sampling_frequency
-            on_progress(Progress(rig_s, setting.config.duration, dict(tally.events), tally.late_decisions))
+            on_progress(_progress(tally, setting))
 
     return report
+
+
+def _progress(tally: Tally, setting: Setting, phase: str = "") -> Progress:
+    rig_s = (tally.stop_sample - tally.first_sample) / setting.info.sampling_frequency
+    return Progress(rig_s, setting.config.duration, dict(tally.events), tally.late_decisions, phase)
 
 
 def _ending(performance: Performance, tally: Tally, stop: threading.Event) -> str:

@@ -27,9 +27,11 @@ def path(tmp_path):
     start=st.integers(0, 80),
     size=st.integers(-1, 90),
     large_bytes=st.sampled_from([4, 10, 1000]),
+    page_bytes=st.sampled_from([4, 7, 1 << 16]),
 )
-def test_storage_reads_and_commits_like_a_file(batches, start, size, large_bytes):
-    with tempfile.TemporaryDirectory() as folder:
+def test_storage_reads_and_commits_like_a_file(batches, start, size, large_bytes, page_bytes):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wetloop.recording.storage.PAGE_BYTES", page_bytes)
         path, model = Path(folder) / "file", bytearray()
         storage = Storage(path, large_bytes)
         for batch in batches:

@@ -114,6 +114,15 @@ def test_units_tell_the_spikes_of_each_electrode(recorded, recording):
         np.testing.assert_array_equal(samples, expected)
 
 
+def test_units_are_the_same_where_spikes_do_not_fit_in_memory_together(tmp_path, monkeypatch, recording):
+    expected = recording.unit_spikes()
+    monkeypatch.setattr("wetloop.recording.derive.SPIKES_AT_ONCE", 500)
+    monkeypatch.setattr("wetloop.recording.derive.ROWS_AT_ONCE", 300)
+    session.write(tmp_path / "a.nwb", n_batches=3)
+    with Recording(tmp_path / "a.nwb") as piecewise:
+        assert [run.tolist() for run in piecewise.unit_spikes()] == [run.tolist() for run in expected]
+
+
 def test_trials_and_epochs_tell_the_episodes_and_the_condition(recorded, recording):
     found = recording.episodes()
     assert len(found) > 5

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wetloop.recording import schema
-from wetloop.recording.episodes import episodes
+from wetloop.recording.episodes import NEEDED, episodes
 from wetloop.recording.tables import extend, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import h5py
     import numpy.typing as npt
 
     from wetloop.recording.header import Header
+
+
+ROWS_AT_ONCE = 1 << 20
+SPIKES_AT_ONCE = 1 << 25
+"""Spikes sorted in memory at once, in some 0.3 GB; the table is read again for each so many."""
 
 
 class Coverage:
@@ -58,26 +63,63 @@ def write_derived(file: h5py.File, header: Header, spans: npt.NDArray[np.int64])
 def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
     """Write one unit per electrode: its spike times, what was observed, and the electrode."""
     spikes, n = file[schema.SPIKES.path], header.info.n_channels
-    sample, channel = spikes["sample_index"][:], spikes["electrode"][:]
-    order = np.lexsort((sample, channel))
-    seconds = spans / header.info.sampling_frequency
-    counts = np.bincount(channel, minlength=n)
+    counts = np.zeros(n, np.int64)
+    for channels in _slices(spikes["electrode"]):
+        counts += np.bincount(channels, minlength=n)
+    units = file[schema.UNITS]
+    for first, stop in _groups(counts):
+        peaks = _peaks_by_channel(spikes, first, counts[first:stop])
+        for start in range(0, len(peaks), ROWS_AT_ONCE):
+            extend(units["spike_times"], peaks[start : start + ROWS_AT_ONCE] / header.info.sampling_frequency)
+    for _ in range(n):
+        extend(units["obs_intervals"], spans / header.info.sampling_frequency)
     columns = {
         "id": np.arange(n),
-        "spike_times": sample[order] / header.info.sampling_frequency,
         "spike_times_index": np.cumsum(counts),
-        "obs_intervals": np.tile(seconds, (n, 1)),
         "obs_intervals_index": len(spans) * np.arange(1, n + 1),
         "electrodes": np.arange(n),
         "electrodes_index": np.arange(1, n + 1),
     }
-    _extend_all(file[schema.UNITS], columns)
+    _extend_all(units, columns)
+
+
+def _groups(counts: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield half-open ranges of channels whose spikes fit in memory together; no fewer than one channel."""
+    first = n_spikes = 0
+    for channel, count in enumerate(counts.tolist()):
+        if n_spikes + count > SPIKES_AT_ONCE and channel > first:
+            yield first, channel
+            first, n_spikes = channel, 0
+        n_spikes += count
+    yield first, len(counts)
+
+
+def _peaks_by_channel(spikes: h5py.Group, first: int, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the peaks of the channels from ``first`` on, one channel after the other, each in order, samples."""
+    ends = np.cumsum(counts)
+    peaks, free = np.empty(counts.sum(), np.int64), ends - counts
+    for channels, samples in zip(_slices(spikes["electrode"]), _slices(spikes["sample_index"]), strict=True):
+        inside = np.flatnonzero((channels >= first) & (channels < first + len(counts)))
+        own = (channels[inside] - first).astype(np.uint16)
+        order = np.argsort(own, kind="stable")
+        own, n_each = own[order], np.bincount(own, minlength=len(counts))
+        rank = np.arange(len(own)) - (np.cumsum(n_each) - n_each)[own]
+        peaks[free[own] + rank] = samples[inside[order]]
+        free += n_each
+    for start, stop in zip(ends - counts, ends, strict=True):
+        peaks[start:stop].sort(kind="stable")
+    return peaks
+
+
+def _slices(dataset: h5py.Dataset) -> Iterator[npt.NDArray[Any]]:
+    for start in range(0, dataset.shape[0], ROWS_AT_ONCE):
+        yield dataset[start : start + ROWS_AT_ONCE]
 
 
 def _write_trials(file: h5py.File, header: Header) -> None:
     """Write the episodes of the session."""
     n_rows = file[f"{schema.DECISIONS.path}/id"].shape[0]
-    decisions = read_rows(lambda where: file[where][:], schema.DECISIONS, schema.decision_dtype(0, 0), n_rows)
+    decisions = read_rows(lambda where: file[where][:], schema.DECISIONS, NEEDED, n_rows)
     found = episodes(decisions, header.event_names)
     columns = _interval_columns(found["start_sample"], found["stop_sample"], header)
     _extend_all(file[schema.TRIALS], columns | {"hits": found["hits"], "ended_by": found["ended_by"].astype(object)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from wetloop.recording.schema import SESSION_END
+from wetloop.recording.schema import SESSION_END, decision_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 EPISODE = np.dtype([("start_sample", "<i8"), ("stop_sample", "<i8"), ("hits", "<i8"), ("ended_by", "U16")])
 """From the first playing decision to the one that ended it; ``hits`` is the rally length, an ace has none."""
 
+NEEDED = np.dtype(
+    [
+        (name, decision_dtype(0, 0)[name])
+        for name in ("start_sample", "stop_sample", "playing", "terminated", "truncated", "events")
+    ]
+)
+"""What must be known of each decision."""
+
 
 def episodes(decisions: Records, event_names: Sequence[str]) -> Records:
-    """Return the episodes of a session, dtype ``EPISODE``.
+    """Return the episodes of a session, dtype ``EPISODE``; of its decisions the fields of ``NEEDED`` are read.
 
     An episode starts at the first playing decision after the last one ended. It ends at a decision that
     terminates or truncates it or that reports a ``miss``; what is unfinished ends by the end of the session.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ROLE = "recorder"
 LOOK_S = 0.25
-FINISH_S = 300.0
+FINISH_S, FINISH_MB_S = 300.0, 2.0
+"""A recorder is given this time to complete its file, s, and more the larger that is, MB/s."""
 
 
 class Policy(Protocol):
@@ -95,7 +96,7 @@ class RecorderWatch:
             return
         try:
             self._crew.send(ROLE, summary)
-            self._crew.receive(ROLE, FINISH_S)
+            self._crew.receive(ROLE, FINISH_S + int(self._shared.health[0]["bytes"]) / 1e6 / FINISH_MB_S)
         except (RigError, OSError) as error:
             self._give_up(str(error))
             raise RecordingError(self.failure) from error

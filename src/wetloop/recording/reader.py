@@ -17,7 +17,7 @@ from wetloop.engine.alarm_rows import ALARM, Alarm
 from wetloop.kernels.records import BLOCK, COMMAND, PULSE, SPIKE
 from wetloop.recording import header as heads
 from wetloop.recording import schema
-from wetloop.recording.episodes import episodes
+from wetloop.recording.episodes import NEEDED, episodes
 from wetloop.recording.structure import opened
 from wetloop.recording.tables import read_rows
 
@@ -165,7 +165,7 @@ class Recording:
 
     def episodes(self) -> Records:
         """Return the episodes (rallies), from the decisions; also of a recording that is not complete."""
-        rows = self._rows(schema.DECISIONS, schema.decision_dtype(0, 0))
+        rows = self._rows(schema.DECISIONS, NEEDED)
         return episodes(rows, self.header["event_names"])
 
     def spikes(self) -> Records:

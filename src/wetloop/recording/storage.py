@@ -13,13 +13,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from wetloop.recording.header import Header
@@ -28,6 +29,8 @@ Opened = TypeVar("Opened")
 
 
 LARGE_BYTES = 1 << 18
+PAGE_BYTES = 1 << 16
+"""What is held is found by the pages that it touches: a session's last commit holds thousands of pieces."""
 LEAST_CACHE_BYTES, MOST_CACHE_BYTES = 1 << 18, 8 << 20
 """Of each column, for the chunk that grows. HDF5 2 keeps 8 MB of each if it may: memory then grows 240 MB an hour."""
 
@@ -44,6 +47,7 @@ class Storage:
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._held: list[tuple[int, bytes]] = []
+        self._pages: defaultdict[int, list[int]] = defaultdict(list)
         self._position = 0
         self._size = 0
         self._size_on_disk = 0
@@ -63,7 +67,7 @@ class Storage:
         start = self._position
         stop = max(start, self._size if size < 0 else min(self._size, start + size))
         data = bytearray(os.pread(self._fd, stop - start, start).ljust(stop - start, b"\0"))
-        for offset, held in self._held:
+        for offset, held in self._over(start, stop):
             first, last = max(start, offset), min(stop, offset + len(held))
             if first < last:
                 data[first - start : last - start] = held[first - offset : last - offset]
@@ -78,7 +82,7 @@ class Storage:
     def write(self, data: memoryview) -> int:
         """Hold ``data`` for the position, or write what is large and new at once."""
         if not (len(data) >= self._large_bytes and self._is_new(self._position, len(data)) and self._written(data)):
-            self._held.append((self._position, bytes(data)))
+            self._hold(bytes(data))
         self._size = max(self._size, self._position + len(data))
         return len(data)
 
@@ -100,6 +104,7 @@ class Storage:
         os.ftruncate(self._fd, self._size)
         self._size_on_disk = self._size
         self._held.clear()
+        self._pages.clear()
 
     @property
     def size_on_disk(self) -> int:
@@ -117,8 +122,21 @@ class Storage:
 
     def _is_new(self, start: int, size: int) -> bool:
         """Tell whether a piece lies behind the committed end and over nothing that is held."""
-        apart = all(start + size <= offset or offset + len(held) <= start for offset, held in self._held)
-        return start >= self._size_on_disk and apart
+        return start >= self._size_on_disk and not any(self._over(start, start + size))
+
+    def _hold(self, data: bytes) -> None:
+        start, stop = self._position, self._position + len(data)
+        for page in range(start // PAGE_BYTES, -(-stop // PAGE_BYTES)):
+            self._pages[page].append(len(self._held))
+        self._held.append((start, data))
+
+    def _over(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what is held of [start, stop), in the order in which it was written."""
+        pages = range(start // PAGE_BYTES, -(-stop // PAGE_BYTES))
+        for k in sorted({k for page in pages if page in self._pages for k in self._pages[page]}):
+            offset, held = self._held[k]
+            if offset < stop and start < offset + len(held):
+                yield offset, held
 
     def _written(self, data: memoryview) -> bool:
         """Write at the position; where that fails the piece is held, and the next commit fails in its stead."""

@@ -35,13 +35,14 @@ def extend(dataset: h5py.Dataset, values: npt.NDArray[np.generic]) -> None:
 
 
 def read_rows(read: Callable[[str], npt.NDArray[Any]], table: Table, dtype: np.dtype[np.void], n_rows: int) -> Records:
-    """Return all rows of a table as records; fields that the table does not hold are 0.
+    """Return all rows of a table as records of any of its fields; those that the table does not hold are 0.
 
     ``read`` returns the values of a dataset.
     """
     rows = np.zeros(n_rows, dtype)
     for field, name in table.exact.items():
-        rows[field] = read(f"{table.path}/{name}")
+        if field in (dtype.names or ()):
+            rows[field] = read(f"{table.path}/{name}")
     return rows
 
 
