@@ -3,8 +3,8 @@
 Each session is a ``wetloop run`` of its own; in turn its recorder, engine, source, stimulator, the session itself or
 all of them at once get SIGKILL, some of them while they start. Of each it is asked that the recording, or what
 ``wetloop recover`` makes of it, opens and validates with pynwb, that its columns are of equal length, that nothing is
-missing up to the sample that was acknowledged before the kill, and that a replay agrees. Exit code 1 if anything is
-not so.
+missing up to the sample that was acknowledged before the kill, that a replay agrees, and that no process lives on. Exit
+code 1 if anything is not so. Other sessions must not run meanwhile.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pynwb import NWBHDF5IO, validate
 from wetloop.core.errors import WetloopError
 from wetloop.engine.arena import Arena
 from wetloop.engine.halt import PREFIX
+from wetloop.engine.host import strays
 from wetloop.engine.live import Shared
 from wetloop.recording.journal import journal_path
 from wetloop.recording.reader import Recording
@@ -91,9 +92,9 @@ class Victim:
         """Wait until every part is gone."""
         self.process.wait(ENDS_S)
         end_s = time.monotonic() + ENDS_S
-        while any(_alive(pid) for pid in parts.values()):
+        while strays() or any(_alive(pid) for pid in parts.values()):
             if time.monotonic() > end_s:
-                raise TimeoutError(f"parts live on: {parts}")
+                raise TimeoutError(f"processes live on: {strays()}, {parts}")
             time.sleep(0.05)
         self._listener.join(ENDS_S)
 

@@ -10,7 +10,9 @@ import recorded_session as session
 
 from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
+from wetloop.recording.describe import describe
 from wetloop.recording.reader import Recording
+from wetloop.recording.recover import recover
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,20 @@ def test_a_flipped_bit_is_found_and_its_column_named(damaged):
         pytest.raises(RecordingError, match="events/detected_spikes/sample_index is damaged"),
     ):
         recording.spikes()
+
+
+def test_a_changed_text_is_found_and_named(damaged, tmp_path):
+    with h5py.File(damaged, "a") as file:
+        text = file["scratch/config"].asstr()[()]
+        file["scratch/config"][()] = text.replace('"seed": 7', '"seed": 8')
+    with Recording(damaged) as recording:
+        assert recording.header["seed"] == 7
+        with pytest.raises(RecordingError, match="/scratch/config is damaged: its text and its checksum disagree"):
+            _ = recording.config
+    with pytest.raises(RecordingError, match="damaged, cannot be read: scratch/config"):
+        describe(damaged)
+    report = recover(damaged, tmp_path / "new.nwb")
+    assert "/scratch/config was changed; it is taken as it is" in report.notes
 
 
 def test_a_changed_spike_differs_from_its_unit(damaged):

@@ -1,9 +1,12 @@
 """``wetloop recover``: a whole recording from what is left of one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def recover(
@@ -29,5 +32,13 @@ def recover(
     elif report.whole:
         show(f"{file} is complete and readable: nothing to do")
     else:
-        lost = report.lost or "nothing"
-        show(outline(report.to_dict() | {"lost": lost}))
+        told = report.to_dict() | {"lost": [_lost(loss) for loss in report.lost] or ["nothing"]}
+        show(outline({name: value for name, value in told.items() if not isinstance(value, list)}))
+        for name in ("lost", "notes"):
+            show(f"{name}:", *(f"  {line}" for line in told[name] or ["none"]))
+
+
+def _lost(loss: "Mapping[str, Any]") -> str:
+    """Say what is missing, and when."""
+    stop = "on" if loss["to_s"] is None else f"to {loss['to_s']:g} s"
+    return f"{loss['what']} from {loss['from_s']:g} s {stop}"

@@ -58,7 +58,8 @@ def replay(  # noqa: PLR0913  (typer: one parameter per option)
         title, found = "Played", _played(file, cut, speed or 1.0, trust=trust, quiet=quiet)
     else:
         found = _verified(file, cut, speed, trust=trust, quiet=quiet)
-        title = "Replay agrees" if found["agrees"] else "Replay DIFFERS"
+        title = "Replay agrees" if found["decisions"] else "Nothing to compare: there is no decision"
+        title = title if found["agrees"] else "Replay DIFFERS"
     notes = [NOTE] if verify and partial else []
     notes += [] if found.get("task_rerun", True) else [RETOLD]
     if found.get("detection_rerun") and found["detected_to_s"] < found["to_s"]:

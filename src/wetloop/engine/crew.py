@@ -157,6 +157,7 @@ def report(link: Connection, kind: str, content: Any) -> None:
         return
 
 
-def orphaned(parent: int) -> bool:
-    """Tell whether the session's process is gone."""
-    return os.getppid() != parent
+def orphaned() -> bool:
+    """Tell whether the session's process is gone, even if it went before this one had begun to look."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and os.getppid() != parent.pid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -69,7 +68,7 @@ class MakesStimulator(Protocol):
 
 def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
     """Follow the packets until the session says stop, or is gone."""
-    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    shared = Shared.of(Arena.attach(name))
     built = new_engine(parts)
     shared.records.core[:] = built.core
     shared.records.planes[:] = built.detector.planes
@@ -81,7 +80,7 @@ def run_engine(link: Connection, name: str, parts: EngineParts) -> None:
     period_ns = round(parts.info.packet_samples / parts.info.sampling_frequency * 1e9)
     follow(handle, shared.packets, shared.control, period_ns, 0)
     report(link, "ready", obtain("engine").to_dict())
-    while not control_word(shared.control, STOP) and not orphaned(parent):
+    while not control_word(shared.control, STOP) and not orphaned():
         follow(handle, shared.packets, shared.control, period_ns, now_host_ns() + LOOK_NS)
 
 
@@ -90,7 +89,7 @@ def run_source(link: Connection, name: str, config: MakesSource, seed: int, tabl
 
     ``table`` is None where another device stimulates.
     """
-    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    shared = Shared.of(Arena.attach(name))
     source = config.build(seed)
     try:
         source.open()
@@ -100,15 +99,15 @@ def run_source(link: Connection, name: str, config: MakesSource, seed: int, tabl
         warm_up(shared)
         report(link, "ready", obtain("source").to_dict())
         while not wait_start(shared.control, now_host_ns() + LOOK_NS):
-            if orphaned(parent):
+            if orphaned():
                 return
         if source.info.real_time:
             with ExitStack() as stack:
                 delivery = None if stimulator is None else Delivery(shared, stimulator, source.info)
                 courier = None if delivery is None else stack.enter_context(Courier(delivery))
-                _relay_packets(shared, source, parent, courier)
+                _relay_packets(shared, source, courier)
         else:
-            _simulate_packets(shared, source, parent, stimulator)
+            _simulate_packets(shared, source, stimulator)
     finally:
         source.close()
 
@@ -123,10 +122,10 @@ def warm_up(shared: Shared) -> None:
     commit_packet(packets, 0)
 
 
-def _relay_packets(shared: Shared, source: Source, parent: int, courier: Courier | None) -> None:
+def _relay_packets(shared: Shared, source: Source, courier: Courier | None) -> None:
     """Deliver the packets of a rig that keeps its own time, until the end, and what it tells of pulses."""
     packets, witness = _Packets(shared, source.info), source if isinstance(source, Witness) else None
-    while not control_word(shared.control, STOP) and not orphaned(parent):
+    while not control_word(shared.control, STOP) and not orphaned():
         if courier is not None:
             courier.check()
         try:
@@ -141,7 +140,7 @@ def _relay_packets(shared: Shared, source: Source, parent: int, courier: Courier
                 put(shared.seen, row.item())
 
 
-def _simulate_packets(shared: Shared, source: Source, parent: int, stimulator: Stimulator | None) -> None:
+def _simulate_packets(shared: Shared, source: Source, stimulator: Stimulator | None) -> None:
     """Deliver packets at the host's pace, until the end.
 
     A packet of a simulated rig is simulated when its time begins, so that a trigger that comes too late is too late as
@@ -152,7 +151,7 @@ def _simulate_packets(shared: Shared, source: Source, parent: int, stimulator: S
     latency_samples = info.samples(info.latency_ms)
     held: deque[Block] = deque()
     at = 0
-    while not control_word(shared.control, STOP) and not orphaned(parent):
+    while not control_word(shared.control, STOP) and not orphaned():
         pace.wait(at)
         while held and held[0].start_sample + held[0].n_samples + latency_samples <= at:
             packets.deliver(held.popleft())
@@ -211,13 +210,13 @@ class Device(NamedTuple):
 
 def run_stimulator(link: Connection, name: str, lease_ms: float, device: Device | None) -> None:
     """Forward delivered pulses while the engine's heart beats, to the source's process or to a device here."""
-    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    shared = Shared.of(Arena.attach(name))
     paths, lease_ns = Forwarding(shared.rings.pulses, shared.triggers), round(lease_ms * 1e6)
     forward(paths, shared.control, lease_ns, 0)
     with ExitStack() as stack:
         courier = stack.enter_context(_couriered(shared, device)) if device is not None else None
         report(link, "ready", obtain("stimulator").to_dict())
-        while not control_word(shared.control, STOP) and not orphaned(parent):
+        while not control_word(shared.control, STOP) and not orphaned():
             forward(paths, shared.control, lease_ns, now_host_ns() + LOOK_NS)
             if courier is not None:
                 courier.check()

@@ -71,8 +71,9 @@ def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) 
         peaks = _peaks_by_channel(spikes, first, counts[first:stop])
         for start in range(0, len(peaks), ROWS_AT_ONCE):
             extend(units["spike_times"], peaks[start : start + ROWS_AT_ONCE] / header.info.sampling_frequency)
-    for _ in range(n):
-        extend(units["obs_intervals"], spans / header.info.sampling_frequency)
+    seconds, at_once = spans / header.info.sampling_frequency, max(1, ROWS_AT_ONCE // max(1, len(spans)))
+    for start in range(0, n, at_once):
+        extend(units["obs_intervals"], np.tile(seconds, (min(at_once, n - start), 1)))
     columns = {
         "id": np.arange(n),
         "spike_times_index": np.cumsum(counts),

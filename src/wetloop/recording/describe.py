@@ -16,6 +16,7 @@ from wetloop.recording import schema
 from wetloop.recording.journal import journal_path
 from wetloop.recording.reached import reached, stim_report
 from wetloop.recording.reader import Recording
+from wetloop.recording.texts import is_intact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,7 @@ def _checked(path: Path) -> dict[str, Any]:
     """Return which datasets were too large to be read for their checksums."""
     with h5py.File(path) as file:
         damaged, left_out = hdf5.unreadable(file)
+        damaged += [f"{schema.SCRATCH}/{d}" for d in schema.DOCUMENTS if not is_intact(file[f"{schema.SCRATCH}/{d}"])]
     if damaged:
         more = f" and {len(damaged) - MOST_NAMED} more" if len(damaged) > MOST_NAMED else ""
         names = ", ".join(damaged[:MOST_NAMED])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,13 +102,13 @@ class NewFile(NamedTuple):
 
 def run_recorder(link: Connection, name: str, new: NewFile) -> None:
     """Write until the session sends its last words, or is gone: then the file is completed all the same."""
-    shared, parent = Shared.of(Arena.attach(name)), os.getppid()
+    shared = Shared.of(Arena.attach(name))
     writer = Writer(new.path, new.header, **new.how)
     recorder = _Recorder(shared, writer, PacketReader(shared.packets, keep_samples=new.how["raw_samples"]))
     recorder.tell()
     report(link, "ready", obtain("recorder").to_dict())
     flushed_s = time.monotonic()
-    while not orphaned(parent):
+    while not orphaned():
         try:
             if link.poll(POLL_S):
                 recorder.finish(link.recv())

@@ -20,6 +20,7 @@ from wetloop.recording import schema
 from wetloop.recording.episodes import NEEDED, episodes
 from wetloop.recording.structure import opened
 from wetloop.recording.tables import read_rows
+from wetloop.recording.texts import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -263,8 +264,10 @@ class Recording:
         return np.split(self.values(where), ends)[:-1]
 
     def _document(self, name: str) -> str:
-        text: str = self._file[f"{schema.SCRATCH}/{name}"].asstr()[()]
-        return text
+        try:
+            return read_text(self._file, name)
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"{self.path}: {error}") from error
 
 
 def _check(path: Path, file: h5py.File) -> None:

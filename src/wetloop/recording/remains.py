@@ -15,6 +15,7 @@ from wetloop.core.errors import RecordingError
 from wetloop.recording import schema
 from wetloop.recording.journal import CHUNK, How, Journal, Lost, Opening
 from wetloop.recording.raw import compression_of
+from wetloop.recording.texts import is_intact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,8 @@ def is_readable(dataset: h5py.Dataset, meter: Meter) -> bool:
 def _piece(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]:
     """Return rows that lie within one chunk; one that was never written is no row of zeros."""
     if dataset.shape == ():
+        if not is_intact(dataset):
+            raise ValueError(f"{dataset.name} is damaged")
         return np.asarray(dataset[()])
     if dataset.chunks and _stored(dataset, start) is None:
         raise ValueError(f"{dataset.name}: rows {start} to {stop} were never written")
@@ -115,7 +118,8 @@ class Remains:
 
     def __init__(self, file: h5py.File, n_bytes: int, meter: Meter) -> None:
         self._file, self._n_bytes, self._meter = file, n_bytes, meter
-        texts = {name: file[f"{schema.SCRATCH}/{name}"].asstr()[()] for name in schema.DOCUMENTS}
+        found = {name: file[f"{schema.SCRATCH}/{name}"] for name in schema.DOCUMENTS}
+        texts = {name: dataset.asstr()[()] for name, dataset in found.items()}
         head = json.loads(texts["header"])
         types = schema.RECORDS | {schema.DECISIONS: schema.decision_dtype(head["n_actions"], head["n_observations"])}
         if schema.FRAMES.path in file:
@@ -128,7 +132,7 @@ class Remains:
             raise ValueError(f"{schema.RAW} is stored in a way that no recording knows")
         how = How(raw_samples=self._raw is not None, compression=compression)
         self._opening = Opening(texts, [(table.path, dtype) for table, dtype in types.items()], *how)
-        self._faults: list[str] = []
+        self._faults = [f"{d.name} was changed; it is taken as it is" for d in found.values() if not is_intact(d)]
 
     def extract(self, into: Path) -> list[str]:
         """Write all that is readable as a journal, and return what is not, in words."""

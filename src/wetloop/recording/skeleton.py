@@ -18,6 +18,7 @@ from wetloop.recording.columns import FEW_ROWS, Columns, leaf
 from wetloop.recording.header import documents, parameters
 from wetloop.recording.schema import Column
 from wetloop.recording.subject import lab_of, subject_of
+from wetloop.recording.texts import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +55,8 @@ def write_skeleton(
         events["timestamp"].attrs["resolution"] = 1 / header.info.sampling_frequency
     for axis in "xy":
         file[schema.ELECTRODES][f"rel_{axis}"].attrs["description"] = f"Position of the contact along {axis}, um."
+    for name, text in documents(header).items():
+        write_text(file, name, text)
     file.attrs[schema.VERSION_ATTRIBUTE] = schema.FORMAT_VERSION
     file.attrs[schema.COMPLETE_ATTRIBUTE] = 0
 

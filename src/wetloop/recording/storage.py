@@ -113,7 +113,7 @@ class Storage:
 
     def sync(self) -> None:
         """Push everything committed to the disk."""
-        os.fsync(self._fd)
+        os.fdatasync(self._fd)
 
     def close(self) -> None:
         """Let go of the file and of what was not committed; HDF5 must have been closed before."""

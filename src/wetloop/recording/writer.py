@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from wetloop.recording.reader import Recording
 from wetloop.recording.space import Space, SpaceGuard
 from wetloop.recording.storage import Storage, chunk_cache_bytes, create
 from wetloop.recording.tables import Tables
+from wetloop.recording.texts import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from wetloop.recording.schema import Table
 
 MOST_BUFFERED_BYTES = 32 << 20
+SYNC_S = 0.5
 
 
 class Writer:
@@ -62,7 +65,7 @@ class Writer:
         own = {schema.DECISIONS: header.decision_dtype, schema.FRAMES: header.frame_dtype}
         self._dtypes = schema.RECORDS | own | schema.SOMETIMES
         self._rows: dict[Table, list[Records]] = {table: [] for table in self._dtypes}
-        self._buffered_bytes = 0
+        self._buffered_bytes, self._synced_s = 0, time.monotonic()
         self._coverage = derive.Coverage()
         self.raw_stopped_sample = -1
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
@@ -212,7 +215,7 @@ class Writer:
             self._finish_raw()
             self._tables.leave_out_empty()
             derive.write_derived(self._file, self._header, self._coverage.spans)
-            self._file[f"{schema.SCRATCH}/summary"][()] = text
+            write_text(self._file, "summary", text)
             self._commit()
             self._file.attrs[schema.COMPLETE_ATTRIBUTE] = 1
             self._close()
@@ -246,11 +249,17 @@ class Writer:
                 self._journal.rows(table.path, rows)
 
     def _write(self) -> None:
-        """Bring everything to the disk: first the journal, which a torn file can be made from."""
+        """Bring everything to the disk: first the journal, which a torn file can be made from.
+
+        Raw samples stand in the file alone, which is synced for them: a power cut then costs about a second of them.
+        """
         with self._writing():
             self._journal.sync()
             self._write_rows()
             self._commit()
+            if self._raw is not None and time.monotonic() - self._synced_s > SYNC_S:
+                self._storage.sync()
+                self._synced_s = time.monotonic()
 
     def _write_rows(self) -> None:
         for table, batches in self._rows.items():
