@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import fault_process as process
 import numpy as np
 import pytest
+from pynwb import NWBHDF5IO, validate
 
 from wetloop.recording.journal import ROWS, journal_path, rows_in
 from wetloop.recording.reader import Recording
@@ -46,11 +47,13 @@ def _check_rows(read, n_acknowledged):
 
 @pytest.fixture
 def truth():
-    """Check that a recording or a journal holds what was recorded, and all that was acknowledged."""
+    """Check that a recording is valid NWB, and holds what was recorded and all that was acknowledged; or a journal."""
 
     def check_recording(path, n_acknowledged):
         with Recording(path) as recording:
             _check_rows(lambda keyword: getattr(recording, keyword)(), n_acknowledged)
+        with NWBHDF5IO(path, "r") as io:
+            assert validate(io=io) == []
 
     def check_journal(path, n_acknowledged):
         found = survey(path)

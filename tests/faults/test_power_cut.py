@@ -85,7 +85,7 @@ class WrittenDown:
 
 
 def left_of(log, name, rng):
-    """Return what a power cut leaves of a file, at one of its sizes: some of the pages written since its last barrier."""
+    """Return what a power cut leaves of a file: one of its sizes, and some of the pages since its last barrier."""
     mine = [(offset, data) for file, offset, data in log if file == name]
     barrier = max((k for k, (offset, _) in enumerate(mine) if offset == "barrier"), default=-1)
     sure = bytearray()
