@@ -162,7 +162,7 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:
-        if on_progress is not None:
+        if on_progress is not None and tally.decisions:
             on_progress(_progress(tally, setting, COMPLETING))
         stage.care.brake.close(ended, tally.stop_sample)
         summary = _summary(performance, tally, ended, time.monotonic() - begun)

@@ -46,9 +46,16 @@ def test_a_full_file_system_leaves_all_that_was_acknowledged(child, truth, tmp_p
     truth.recording(report.recovered, n_acknowledged)
 
 
+def test_no_recording_is_begun_that_would_end_at_once(child, small_disk):
+    path = small_disk / "never.nwb"
+    said = child("fill_a_small_disk", path, 40)
+    assert "not begun, for 8 MB are free and 40 MB are to be left" in said
+    assert list(small_disk.iterdir()) == []
+
+
 def test_the_guard_completes_the_file_before_the_disk_is_full(child, truth, small_disk):
     path = small_disk / "guarded.nwb"
-    said = child("fill_a_small_disk", path, 40)
+    said = child("fill_a_small_disk", path, 16)
     assert "the disk is nearly full" in said
     assert not journal_path(path).exists()
     truth.recording(path, truth.acknowledged_batches(path))

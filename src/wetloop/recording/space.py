@@ -7,6 +7,8 @@ import time
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from wetloop.core.errors import RecordingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -70,6 +72,14 @@ class SpaceGuard:
             self.needed_mb = max(self._reserve_mb, RESERVE_S * rate_mb_s)
             self._space = max(self._space, self._judged(self._reserve_mb))
         return self._space
+
+    def require(self, path: Path) -> None:
+        """Raise a ``RecordingError`` where a recording would end as soon as it has begun."""
+        if self.look(0) is Space.OUT:
+            raise RecordingError(
+                f"{path}: not begun, for {self.free_mb:.0f} MB are free and {self.needed_mb:g} MB are to be left: free "
+                "some space, choose another disk, or lower recording.reserve_mb"
+            )
 
     def _judged(self, reserve_mb: float) -> Space:
         if self.free_mb < LAST_SHARE * reserve_mb:

@@ -70,6 +70,7 @@ class Writer:
         self.raw_stopped_sample = -1
         self._safekeeping = safekeeping = safekeeping or Safekeeping()
         self._space = SpaceGuard(self._path.parent, safekeeping.reserve_mb)
+        self._space.require(self._path)
         self._storage = create(self._path, Storage)
         self._file = h5py.File(self._storage, "w", rdcc_nbytes=chunk_cache_bytes(header))
         self._journal: Journal | NoJournal = NoJournal()
@@ -85,7 +86,6 @@ class Writer:
             self._tables = Tables(self._file, header)
             self._raw = RawSamples(self._file[f"{schema.RAW}/data"]) if raw_samples else None
             self._commit()
-            self._space.look(0)
             if safekeeping.journal != "none":
                 opening = Opening.of(header, self._dtypes, How(raw_samples, compression))
                 self._journal = create(
