@@ -53,7 +53,7 @@ def _open(path: Path) -> h5py.File:
 def _reason(message: str) -> str:
     """Return what HDF5's refusal means."""
     if "truncated file" in message:
-        return "the file is truncated: its end is missing"
+        return "the file is truncated: its end is missing; wetloop recover saves what is there"
     if "signature not found" in message:
         return "this is no HDF5 file"
     return f"HDF5 cannot open the file: {message}"
