@@ -78,12 +78,15 @@ def test_a_damaged_chunk_of_raw_samples_becomes_zeros_and_is_told(left):
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "bitshuffle-lz4"])
 @pytest.mark.parametrize("finished", [True, False])
-def test_raw_samples_keep_their_compression_and_every_bit(tmp_path, compression, finished):
+@pytest.mark.parametrize("loud", [True, False])
+def test_raw_samples_keep_their_compression_and_every_bit(tmp_path, compression, finished, loud):
     path = tmp_path / "a.nwb"
+    noise = np.random.default_rng(1).integers(-(2**15), 2**15, (43_001, 64)).astype(np.int16)  # cannot be compressed
+    samples = noise if loud else SAMPLES[:43_001]
     safekeeping = Safekeeping("tables", keep_journal=True)
     writer = Writer(path, session.make_header(), raw_samples=True, compression=compression, safekeeping=safekeeping)
-    writer.append(**session.make_rows(n_decisions=170), samples=SAMPLES[:42_500])
-    writer.append(samples=SAMPLES[42_500:43_001])
+    writer.append(**session.make_rows(n_decisions=170), samples=samples[:42_500])
+    writer.append(samples=samples[42_500:])
     if finished:
         writer.finish({})
         assert recover(path).whole
@@ -92,7 +95,7 @@ def test_raw_samples_keep_their_compression_and_every_bit(tmp_path, compression,
     report = recover(path)
     with Recording(report.recovered) as recording:
         assert compression_of(recording.samples) == compression
-        np.testing.assert_array_equal(recording.samples[:], SAMPLES[:43_001])
+        np.testing.assert_array_equal(recording.samples[:], samples)
 
 
 def test_without_hdf5plugin_nothing_is_taken_for_damage(tmp_path):

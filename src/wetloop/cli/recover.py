@@ -1,5 +1,6 @@
 """``wetloop recover``: a whole recording from what is left of one."""
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,8 +26,12 @@ def recover(
     from wetloop.cli.progress import share_view
     from wetloop.recording.recover import recover as recover_file
 
-    with share_view(quiet=json) as on_progress:
-        report = recover_file(file, into, on_progress)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up as after Ctrl-C
+    try:
+        with share_view(quiet=json) as on_progress:
+            report = recover_file(file, into, on_progress)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if json:
         echo_json(report.to_dict())
     elif report.whole:

@@ -45,9 +45,13 @@ up to which everything before this frame was on the disk when it was written. Wh
 frames of where its chunks of raw samples stand, and of what could not be read, as JSON."""
 SAMPLE = struct.Struct("<q")
 CHUNK = np.dtype(
-    [("first_row", "<i8"), ("n_rows", "<i8"), ("offset", "<i8"), ("stored_bytes", "<i8"), ("sample_bytes", "<i8")]
-)
-"""Raw samples as they stand in a recording: which rows, where and how long, and how long they are to be read, bytes."""
+    [
+        ("first_row", "<i8"), ("n_rows", "<i8"), ("filter_mask", "<i8"), ("offset", "<i8"), ("stored_bytes", "<i8"),
+        ("sample_bytes", "<i8"),
+    ]
+)  # fmt: skip
+"""Raw samples as they stand in a recording: which rows; HDF5's mask of the filters that were not of use for them; where
+and how long, and how long when they are read, bytes."""
 
 
 def journal_path(recording: Path) -> Path:

@@ -59,12 +59,15 @@ class RawSamples:
             if self._waiting == self._rows:
                 self._write()
 
-    def append_stored(self, stored: bytes, n_rows: int) -> None:
-        """Take in a chunk as another recording of the same compression stores it; of less rows only the last one."""
+    def append_stored(self, stored: bytes, filter_mask: int, n_rows: int) -> None:
+        """Take in a chunk as another recording of the same compression stores it; of less rows only the last one.
+
+        ``filter_mask`` is HDF5's of that chunk: it tells which filters were left out, as they would not have helped.
+        """
         if self._waiting or self._written % self._rows:
             raise ValueError("a stored chunk belongs where a chunk begins")
         self._dataset.resize(self._written + n_rows, axis=0)
-        self._dataset.id.write_direct_chunk((self._written, 0), stored)
+        self._dataset.id.write_direct_chunk((self._written, 0), stored, filter_mask)
         self._written += n_rows
 
     def finish(self) -> None:

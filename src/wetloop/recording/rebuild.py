@@ -203,7 +203,8 @@ class _Rebuilt:
                     n_rows = min(ZEROS_AT_ONCE, int(chunk["first_row"]) - self.n_samples)
                     self._samples(np.zeros((n_rows, self._n_channels), np.int16))
                 file.seek(int(chunk["offset"]))
-                self._writer.append_stored(file.read(int(chunk["stored_bytes"])), int(chunk["n_rows"]))
+                stored = file.read(int(chunk["stored_bytes"]))
+                self._writer.append_stored(stored, int(chunk["filter_mask"]), int(chunk["n_rows"]))
                 self.n_samples += int(chunk["n_rows"])
                 meter.add(int(chunk["stored_bytes"]))
 

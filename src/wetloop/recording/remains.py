@@ -75,14 +75,16 @@ def _piece(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]:
     return values
 
 
-def _stored(dataset: h5py.Dataset, row: int) -> tuple[int, int] | None:
-    """Return where the chunk that begins with this row stands, and how long it is, bytes; None if it was not written.
+def _stored(dataset: h5py.Dataset, row: int) -> tuple[int, int, int] | None:
+    """Return the filter mask of the chunk with this row, where it stands and how long it is, bytes; None without one.
 
     Where the data have more axes, the first chunk along them is told.
     """
     row -= row % dataset.chunks[0]
     found = dataset.id.get_chunk_info_by_coord((row, *(0,) * (dataset.ndim - 1)))
-    return None if found.byte_offset is None else (int(found.byte_offset), int(found.size))
+    if found.byte_offset is None:
+        return None
+    return int(found.filter_mask), int(found.byte_offset), int(found.size)
 
 
 def _step(dataset: h5py.Dataset) -> int:
@@ -230,7 +232,7 @@ class Remains:
             place = _stored(data, start)
         except UNREADABLE:
             return None
-        if place is None or sum(place) > self._n_bytes or not samples.any():
+        if place is None or sum(place[1:]) > self._n_bytes or not samples.any():
             return None
-        self._meter.add(place[1])
+        self._meter.add(place[-1])
         return start, stop - start, *place, samples.nbytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from threading import Timer
@@ -54,7 +55,10 @@ def examine(path: Path, into: Path, on_progress: Callable[[float], None] | None 
     command = [sys.executable, "-m", "wetloop.recording.salvage", str(path), str(into)]
     limit_s = PATIENCE_S + path.stat().st_size / 1e6 / SLOWEST_MB_S
     told: dict[str, Any] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:  # noqa: S603  (our own module)
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True) as child,  # noqa: S603  (our own module)
+    ):
         timer = Timer(limit_s, child.kill)
         timer.start()
         try:
@@ -62,8 +66,10 @@ def examine(path: Path, into: Path, on_progress: Callable[[float], None] | None 
                 told = json.loads(line)
                 if on_progress and "share" in told:
                     on_progress(told["share"])
-            complaint = child.stderr.read() if child.stderr else ""
+            child.wait()
             hangs = not timer.is_alive()
+            complaints.seek(0)
+            complaint = complaints.read()
         except BaseException:
             child.kill()
             raise

@@ -160,12 +160,12 @@ class Writer:
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
 
-    def append_stored(self, stored: bytes, n_rows: int) -> None:
+    def append_stored(self, stored: bytes, filter_mask: int, n_rows: int) -> None:
         """Take in a chunk of raw samples as another recording of the same compression stores it."""
         self._refuse_unless_open()
         if self._raw is not None:
             with self._writing():
-                self._raw.append_stored(stored, n_rows)
+                self._raw.append_stored(stored, filter_mask, n_rows)
             self._buffered_bytes += len(stored)
         if self._buffered_bytes > MOST_BUFFERED_BYTES:
             self.flush()
