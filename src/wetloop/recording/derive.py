@@ -11,7 +11,7 @@ from wetloop.recording.episodes import NEEDED, episodes
 from wetloop.recording.tables import extend, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import h5py
     import numpy.typing as npt
@@ -53,14 +53,17 @@ class Coverage:
         return np.array(self._spans, np.int64).reshape(-1, 2)
 
 
-def write_derived(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
-    """Write units, episodes and conditions; ``spans`` are free of gaps, samples, shape (n_spans, 2)."""
-    _write_units(file, header, spans)
+def write_derived(file: h5py.File, header: Header, spans: npt.NDArray[np.int64], commit: Callable[[], None]) -> None:
+    """Write units, episodes and conditions; ``spans`` are free of gaps, samples, shape (n_spans, 2).
+
+    ``commit`` brings to the disk what was written so far: units that no index tells of yet are none.
+    """
+    _write_units(file, header, spans, commit)
     _write_trials(file, header)
     _write_epochs(file, header, spans)
 
 
-def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) -> None:
+def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64], commit: Callable[[], None]) -> None:
     """Write one unit per electrode: its spike times, what was observed, and the electrode."""
     spikes, n = file[schema.SPIKES.path], header.info.n_channels
     counts = np.zeros(n, np.int64)
@@ -71,6 +74,7 @@ def _write_units(file: h5py.File, header: Header, spans: npt.NDArray[np.int64]) 
         peaks = _peaks_by_channel(spikes, first, counts[first:stop])
         for start in range(0, len(peaks), ROWS_AT_ONCE):
             extend(units["spike_times"], peaks[start : start + ROWS_AT_ONCE] / header.info.sampling_frequency)
+        commit()
     seconds, at_once = spans / header.info.sampling_frequency, max(1, ROWS_AT_ONCE // max(1, len(spans)))
     for start in range(0, n, at_once):
         extend(units["obs_intervals"], np.tile(seconds, (min(at_once, n - start), 1)))

@@ -214,7 +214,7 @@ class Writer:
         with self._writing():
             self._finish_raw()
             self._tables.leave_out_empty()
-            derive.write_derived(self._file, self._header, self._coverage.spans)
+            derive.write_derived(self._file, self._header, self._coverage.spans, self._commit)
             write_text(self._file, "summary", text)
             self._commit()
             self._file.attrs[schema.COMPLETE_ATTRIBUTE] = 1
