@@ -162,8 +162,6 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
     begun = time.monotonic()
 
     def finish(ended: str) -> Summary:
-        if on_progress is not None and tally.decisions:
-            on_progress(_progress(tally, setting, COMPLETING))
         stage.care.brake.close(ended, tally.stop_sample)
         summary = _summary(performance, tally, ended, time.monotonic() - begun)
         stage.log.finish(summary.to_dict())
@@ -174,6 +172,8 @@ def _play(performance: Performance, on_progress: Callable[[Progress], None] | No
         begun = time.monotonic()
         with stage.rig:
             _loop(performance, tally).run(round(config.duration * 1000 / config.decision_ms), stop)
+        if on_progress is not None:
+            on_progress(_progress(tally, setting, COMPLETING))
         return finish(_ending(performance, tally, stop))
     except BaseException as error:
         if isinstance(error, Exception):
