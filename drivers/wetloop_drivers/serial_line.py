@@ -46,7 +46,7 @@ class SerialLine:
         Where the port cannot be opened, or another program has it.
     """
 
-    def __init__(self, port: str, what: str, baud: int = 115_200, timeout_s: float = 0.5) -> None:
+    def __init__(self, port: str, what: str, baud: int = 115_200, timeout_s: float = 1.0) -> None:
         self.port, self._what, self._timeout_s = port, what, timeout_s
         serial = from_extra("serial", EXTRA)
         try:
