@@ -61,14 +61,12 @@ class Victim:
         command = [sys.executable, "-m", "wetloop", "run", str(CONFIG), "--duration", "1h"]
         command += [word for setting in words for word in ("--set", setting)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.said: list[str] = []
         self._plays = threading.Event()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def _listen(self) -> None:
         for line in self.process.stderr or ():
-            self.said.append(line)
             if "of 3600 s" in line:
                 self._plays.set()
         self._plays.set()

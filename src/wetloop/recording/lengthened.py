@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _typeshed import WriteableBuffer
+
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SUPERBLOCK = bytes(1)
 """Version of the superblock of every recording (HDF5 file format specification 3.0, II.A: Superblock)."""
@@ -26,9 +28,9 @@ class Lengthened(io.FileIO):
         at = (0, self.tell(), self._size)[whence] + offset
         return super().seek(at)
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill ``buffer`` from the position on, and return the number of bytes."""
-        view, n = memoryview(buffer), 0
+        view, n = memoryview(buffer).cast("B"), 0
         while n < len(view) and (read := super().readinto(view[n:])):
             n += read
         view[n:] = bytes(len(view) - n)
